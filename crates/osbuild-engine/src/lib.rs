@@ -1,0 +1,1 @@
+//! Manifest to plan to outcome; no terminal, no network, no unsafe.

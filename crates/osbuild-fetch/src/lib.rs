@@ -1,0 +1,1 @@
+//! URL and checksum to verified file; the only async code.

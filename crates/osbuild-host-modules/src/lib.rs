@@ -1,0 +1,1 @@
+//! Modules that run on the host, in process: sources, inputs, devices, mounts.

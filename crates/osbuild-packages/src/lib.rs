@@ -1,0 +1,1 @@
+//! Package archives and repositories: verify, unpack, solve.

@@ -1,0 +1,1 @@
+//! Recipe to manifest and lock; knows distributions, calls the package solver.

@@ -1,0 +1,1 @@
+//! Runs a program shut in a build root; the only unsafe code.

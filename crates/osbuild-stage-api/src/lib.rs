@@ -1,0 +1,1 @@
+//! All that a stage may use: its context, its tree, its commands.

@@ -1,0 +1,1 @@
+//! Objects, snapshots and downloads on disk, safe for many processes.

@@ -1,0 +1,1 @@
+//! Test support: needs, temporary stores, servers, tree comparison.
