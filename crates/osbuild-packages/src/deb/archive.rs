@@ -1,0 +1,1 @@
+//! Reads `.deb` archives: `ar` members and the `tar` streams inside them.

@@ -1,0 +1,1 @@
+//! Writes the dpkg database of a tree.

@@ -1,0 +1,1 @@
+//! Unpacks the files of packages into a tree.
