@@ -12,7 +12,7 @@ arguments=(
 	-m 1024 -smp 2 -nographic -no-reboot
 	-drive "file=$image,if=virtio,snapshot=on"
 	-device virtio-rng-pci
-	-nic user,model=virtio-net-pci
+	-nic "user,model=virtio-net-pci"
 )
 case $firmware in
 bios) ;;
@@ -37,7 +37,7 @@ esac
 if [ "${OSBUILD_KVM:-0}" = 1 ]; then
 	arguments+=(-accel kvm)
 else
-	arguments+=(-accel tcg,thread=multi)
+	arguments+=(-accel "tcg,thread=multi")
 fi
 
 if [ -t 0 ] && [ -t 1 ]; then
