@@ -1,1 +1,18 @@
-//! Modules that run inside the sandbox: stages, assemblers, runners.
+//! Modules that run inside the sandbox: stages and runners, in this same program.
+//!
+//! A crate of its own because of where it runs: inside foreign build roots, of any distribution and age. It is linked
+//! statically, finds the programs of the build root by bare name, and reaches the engine only through files.
+//!
+//! A stage is a pair of files in `stages/`: `hostname.rs` does it, `hostname.meta.json` describes it and holds its
+//! schema, which is a published contract. `cargo xtask new-stage NAME` writes both and their lines in the tables.
+
+mod run;
+pub mod runners;
+mod stages;
+mod table;
+
+pub use run::{lookup, run_module};
+pub use table::STAGES;
+
+#[cfg(test)]
+mod table_tests;

@@ -1,1 +1,6 @@
-//! Test support: needs, temporary stores, servers, tree comparison.
+//! Support for tests: what a test needs, servers, comparison of trees.
+//!
+//! A crate of its own so that it is only ever a dev-dependency: nothing here reaches the program.
+
+pub mod needs;
+pub mod tree;

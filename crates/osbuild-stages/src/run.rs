@@ -1,0 +1,103 @@
+//! Which module a name means, and running the one this program was started as.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use osbuild_stage_api::{StageModule, run_stage};
+
+use crate::runners;
+use crate::table::STAGES;
+
+/// Every module's name starts so; the program itself is never called that.
+const NAME_PREFIX: &str = "org.osbuild.";
+/// Where the sandbox has stages.
+const STAGE_DIRECTORY: &str = "/run/osbuild/bin";
+/// Where the sandbox has the runner.
+const RUNNER_DIRECTORY: &str = "/run/osbuild/runner";
+/// A program that can not be run, as shells say it.
+const NOT_FOUND: u8 = 127;
+
+/// What the program was started as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role<'a> {
+    Stage(&'a str),
+    Runner,
+    Unknown(&'a str),
+}
+
+/// Finds a stage by its full name.
+pub fn lookup(name: &str) -> Option<&'static StageModule> {
+    let index = STAGES
+        .binary_search_by_key(&name, |stage| stage.name)
+        .ok()?;
+    Some(&STAGES[index])
+}
+
+/// Runs the module that `argv[0]` names; `None` if it names none, so this is the command line.
+///
+/// To be called before the command line is parsed: modules have no options of ours.
+pub fn run_module(argv0: &OsStr) -> Option<ExitCode> {
+    Some(match role(argv0)? {
+        Role::Stage(name) => run_stage(lookup(name)?),
+        Role::Runner => runners::run(std::env::args_os().skip(1)),
+        Role::Unknown(name) => {
+            osbuild_stage_api::Output::standard().line(format_args!(
+                "ValueError: there is no module `{name}` in this program"
+            ));
+            ExitCode::from(NOT_FOUND)
+        }
+    })
+}
+
+fn role(argv0: &OsStr) -> Option<Role<'_>> {
+    let path = Path::new(argv0);
+    let name = path.file_name()?.to_str()?;
+    let is_in = |directory: &str| path.parent() == Some(Path::new(directory));
+    if is_in(RUNNER_DIRECTORY) {
+        return Some(Role::Runner);
+    }
+    if !is_in(STAGE_DIRECTORY) && !name.starts_with(NAME_PREFIX) {
+        return None;
+    }
+    Some(if lookup(name).is_some() {
+        Role::Stage(name)
+    } else if runners::is_runner(name) {
+        Role::Runner
+    } else {
+        Role::Unknown(name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_it_was_started_by_decides() {
+        for (argv0, expected) in [
+            (
+                "/run/osbuild/bin/org.osbuild.hostname",
+                Some(Role::Stage("org.osbuild.hostname")),
+            ),
+            (
+                "org.osbuild.hostname",
+                Some(Role::Stage("org.osbuild.hostname")),
+            ),
+            ("/run/osbuild/runner/org.osbuild.debian", Some(Role::Runner)),
+            (
+                "/usr/lib/osbuild/runners/org.osbuild.fedora38",
+                Some(Role::Runner),
+            ),
+            (
+                "/run/osbuild/bin/org.osbuild.nonesuch",
+                Some(Role::Unknown("org.osbuild.nonesuch")),
+            ),
+            ("/usr/bin/osbuild", None),
+            ("osbuild", None),
+            ("", None),
+        ] {
+            assert_eq!(role(OsStr::new(argv0)), expected, "{argv0}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The stages, one pair of files each.
+
+pub(crate) mod hostname;
