@@ -1,1 +1,44 @@
-//! Objects, snapshots and downloads on disk, safe for many processes.
+//! Objects, snapshots and downloads on disk: a crate of its own so that nothing else writes below the store.
+//!
+//! ```text
+//! STORE/                    one file system; any number of builds at a time
+//!   CACHEDIR.TAG            tells backup programs to leave it out
+//!   cache.info              {"version": 1, "maximum-size"?: bytes or "unlimited"}
+//!   cache.lock              shared lock while a store is open
+//!   cache.size              bytes that all objects take, in decimal
+//!   objects/ID/             a finished tree; the name is the id of the stage that finished it
+//!     object.info           {"creation-boot-id", "size", "durable"}: there means complete
+//!     object.lock           shared lock while it is read; its access time is that of the last use
+//!     data/tree/            the tree
+//!     data/meta/            info.json, and STAGEID.json for each stage that left metadata
+//!   stage/uuid-…/           a tree in the making; exclusive lock on its object.lock
+//!   sources/TYPE/CHECKSUM   downloads
+//!   logs/                   output of stages
+//!   tmp/NAME/, tmp/NAME.lock   scratch space of a running build; lock held as long as it is in use
+//! ```
+//!
+//! `docs/store-format.md` explains locks, the order of writes and what survives a power cut.
+
+mod accounting;
+mod cache_info;
+mod clamp;
+mod copy;
+mod entry_lock;
+mod export;
+mod object;
+mod remove_tree;
+mod size;
+mod snapshot;
+mod staging;
+mod store;
+mod temporary;
+mod tree_builder;
+
+pub use export::{Ownership, export};
+pub use object::Object;
+pub use remove_tree::remove_tree;
+pub use size::{DEFAULT_MAXIMUM_SIZE, MaximumSize};
+pub use snapshot::{PlainCopy, Snapshotter};
+pub use store::{Store, StoreOptions};
+pub use temporary::TemporaryDirectory;
+pub use tree_builder::TreeBuilder;
