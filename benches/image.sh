@@ -80,6 +80,7 @@ by_hand() {
 	echo "UUID=$uuid / ext4 defaults 0 1" >"$tree/etc/fstab"
 	mkdir -p "$work/esp/EFI/BOOT" "$work/esp/EFI/debian" "$tree/boot/grub/i386-pc"
 	cp "$tree/usr/lib/grub/x86_64-efi/monolithic/grubx64.efi" "$work/esp/EFI/BOOT/BOOTX64.EFI"
+	# shellcheck disable=SC2016 # $root and $prefix are GRUB's
 	printf 'search.fs_uuid %s root\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n' "$uuid" \
 		>"$work/esp/EFI/debian/grub.cfg"
 	cat >"$tree/boot/grub/grub.cfg" <<-END
