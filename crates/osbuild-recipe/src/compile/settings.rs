@@ -1,0 +1,200 @@
+//! Configuration files that Debian and Ubuntu need for what a recipe sets.
+
+use std::fmt::Write as _;
+
+use crate::lock::Lock;
+use crate::recipe::{Kernel, Recipe, Sudo};
+use crate::requirement::BUILT_IN_LOCALE;
+
+/// Unit that makes the host keys of the SSH server when the system starts for the first time.
+const HOST_KEYS_UNIT: &str = "ssh-host-keys.service";
+
+/// Paths of the host keys that the SSH server's package would make while it is installed.
+const HOST_KEYS: [&str; 3] = [
+    "/etc/ssh/ssh_host_ecdsa_key",
+    "/etc/ssh/ssh_host_ed25519_key",
+    "/etc/ssh/ssh_host_rsa_key",
+];
+
+/// A configuration file of the system.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SystemFile {
+    pub(super) path: &'static str,
+    pub(super) content: String,
+    pub(super) mode: u32,
+}
+
+impl SystemFile {
+    fn new(path: &'static str, content: impl Into<String>) -> Self {
+        Self {
+            path,
+            content: content.into(),
+            mode: 0o644,
+        }
+    }
+}
+
+/// Files that packages read while they are configured.
+pub(super) fn before_packages(recipe: &Recipe, lock: &Lock) -> Vec<SystemFile> {
+    let mut files = Vec::new();
+    if let Some(locale) = recipe
+        .locale
+        .as_ref()
+        .filter(|locale| *locale != BUILT_IN_LOCALE)
+    {
+        // `locales` generates what this file lists.
+        files.push(SystemFile::new(
+            "/etc/locale.gen",
+            format!("{locale} UTF-8\n"),
+        ));
+    }
+    if let Some(keymap) = &recipe.keymap {
+        let variant = keymap.variant.as_deref().unwrap_or_default();
+        let layout = &keymap.layout;
+        // `console-setup` compiles what this file names into the tables it loads at boot.
+        files.push(SystemFile::new(
+            "/etc/default/keyboard",
+            format!(
+                "XKBMODEL=\"pc105\"\nXKBLAYOUT=\"{layout}\"\nXKBVARIANT=\"{variant}\"\nXKBOPTIONS=\"\"\nBACKSPACE=\"guess\"\n"
+            ),
+        ));
+    }
+    if has_ssh_server(lock) {
+        // The package makes no key that exists, and `ssh-keygen -A` replaces an empty one: so an image holds no
+        // secret, and no two machines have the same key.
+        files.extend(HOST_KEYS.map(|path| SystemFile {
+            mode: 0o600,
+            ..SystemFile::new(path, "")
+        }));
+    }
+    files
+}
+
+/// Files that are put there once packages are configured.
+pub(super) fn after_packages(recipe: &Recipe, lock: &Lock) -> Vec<SystemFile> {
+    let mut files = Vec::new();
+    if let Some(locale) = &recipe.locale {
+        files.push(SystemFile::new(
+            "/etc/default/locale",
+            format!("LANG={locale}\n"),
+        ));
+    }
+    if let Some(zone) = &recipe.timezone {
+        files.push(SystemFile::new("/etc/timezone", format!("{zone}\n")));
+    }
+    if let Some(hostname) = &recipe.hostname {
+        files.push(SystemFile::new("/etc/hosts", hosts(hostname)));
+    }
+    if recipe.users.iter().any(|user| user.sudo != Sudo::No) {
+        files.push(SystemFile {
+            mode: 0o440,
+            ..SystemFile::new("/etc/sudoers.d/recipe", sudoers(recipe))
+        });
+    }
+    if has_ssh_server(lock) {
+        files.push(SystemFile::new(
+            "/etc/systemd/system/ssh-host-keys.service",
+            host_keys_unit(),
+        ));
+    }
+    if let (Some(disk), Some(kernel)) = (&recipe.disk, &recipe.kernel) {
+        if disk.firmware.is_some() {
+            files.push(SystemFile::new(
+                "/etc/default/grub",
+                grub_defaults(recipe, kernel, disk.menu_timeout),
+            ));
+        }
+    }
+    files
+}
+
+/// Units that the files above bring.
+pub(super) fn implied_services(lock: &Lock) -> Vec<String> {
+    if has_ssh_server(lock) {
+        vec![HOST_KEYS_UNIT.to_owned()]
+    } else {
+        Vec::new()
+    }
+}
+
+fn has_ssh_server(lock: &Lock) -> bool {
+    let mut packages = lock.packages.system.iter();
+    packages.any(|package| package.name == "openssh-server")
+}
+
+fn host_keys_unit() -> String {
+    "[Unit]\n\
+     Description=Make the host keys of the SSH server\n\
+     ConditionFileNotEmpty=!/etc/ssh/ssh_host_ed25519_key\n\
+     Before=ssh.service ssh.socket\n\
+     \n\
+     [Service]\n\
+     Type=oneshot\n\
+     ExecStart=/usr/bin/ssh-keygen -A\n\
+     RemainAfterExit=yes\n\
+     \n\
+     [Install]\n\
+     WantedBy=multi-user.target\n"
+        .to_owned()
+}
+
+/// The name resolves to the machine itself, as Debian's installer arranges it.
+fn hosts(hostname: &str) -> String {
+    let short = hostname.split('.').next().unwrap_or(hostname);
+    let names = if short == hostname {
+        hostname.to_owned()
+    } else {
+        format!("{hostname} {short}")
+    };
+    format!(
+        "127.0.0.1\tlocalhost\n127.0.1.1\t{names}\n\n\
+         ::1\tlocalhost ip6-localhost ip6-loopback\n\
+         ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n"
+    )
+}
+
+fn sudoers(recipe: &Recipe) -> String {
+    let mut text = String::new();
+    for user in &recipe.users {
+        let tag = match user.sudo {
+            Sudo::No => continue,
+            Sudo::WithPassword => "",
+            Sudo::WithoutPassword => "NOPASSWD: ",
+        };
+        writeln!(text, "{} ALL=(ALL:ALL) {tag}ALL", user.name)
+            .expect("writing to a string cannot fail");
+    }
+    text
+}
+
+/// What `update-grub` reads when a later kernel is installed in the running system.
+fn grub_defaults(recipe: &Recipe, kernel: &Kernel, timeout: u32) -> String {
+    let arguments = kernel.command_line.join(" ");
+    let has_serial_console = kernel
+        .command_line
+        .iter()
+        .any(|argument| argument.starts_with("console=ttyS"));
+    let terminal = if has_serial_console {
+        "GRUB_TERMINAL=\"console serial\"\n"
+    } else {
+        ""
+    };
+    format!(
+        "GRUB_DEFAULT=0\nGRUB_TIMEOUT={timeout}\nGRUB_DISTRIBUTOR=\"{}\"\n\
+         GRUB_CMDLINE_LINUX_DEFAULT=\"\"\nGRUB_CMDLINE_LINUX=\"{}\"\n{terminal}",
+        recipe.release.distribution().title(),
+        shell_quoted(&arguments)
+    )
+}
+
+/// Escapes what a shell would act on between double quotes.
+fn shell_quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '"' | '\\' | '$' | '`') {
+            quoted.push('\\');
+        }
+        quoted.push(character);
+    }
+    quoted
+}

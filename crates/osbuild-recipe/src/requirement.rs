@@ -1,0 +1,142 @@
+//! Packages that a recipe needs without naming them: for what it configures, and to make its outputs.
+
+use crate::distribution::Architecture;
+use crate::recipe::{Disk, FileSystemKind, OutputFormat, PartitionRole, Recipe, Sudo};
+
+/// The locale that the C library brings along.
+pub(crate) const BUILT_IN_LOCALE: &str = "C.UTF-8";
+
+/// Package names of the system: the recipe's own in its order, then what the other sections imply.
+pub(crate) fn system_packages(recipe: &Recipe) -> Vec<String> {
+    let mut names = recipe.packages.include.clone();
+    if let Some(package) = recipe
+        .kernel
+        .as_ref()
+        .and_then(|kernel| kernel.package.clone())
+    {
+        names.push(package);
+    }
+    let implied = implied_by_settings(recipe).into_iter();
+    let disk = recipe.disk.as_ref();
+    let implied = implied
+        .chain(disk.map_or_else(Vec::new, |disk| implied_by_disk(disk, recipe.architecture)));
+    names.extend(implied.map(str::to_owned));
+    without_repetition(names)
+}
+
+fn implied_by_settings(recipe: &Recipe) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    if !recipe.users.is_empty() || !recipe.groups.is_empty() {
+        names.push("passwd");
+    }
+    if recipe.users.iter().any(|user| user.sudo != Sudo::No) {
+        names.push("sudo");
+    }
+    if recipe.timezone.is_some() {
+        names.push("tzdata");
+    }
+    if recipe
+        .locale
+        .as_ref()
+        .is_some_and(|locale| locale != BUILT_IN_LOCALE)
+    {
+        names.push("locales");
+    }
+    if recipe.keymap.is_some() {
+        names.extend(["console-setup", "keyboard-configuration"]);
+    }
+    names
+}
+
+fn implied_by_disk(disk: &Disk, architecture: Architecture) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    if disk.firmware.is_some() {
+        names.push("systemd-sysv");
+        names.push("grub2-common");
+    }
+    if disk.has_bios() {
+        names.push("grub-pc-bin");
+    }
+    if disk.has_uefi() {
+        names.push(grub_efi_package(architecture));
+    }
+    for (_, system) in disk.file_systems() {
+        names.extend(match system.kind {
+            FileSystemKind::Ext4 => Some("e2fsprogs"),
+            FileSystemKind::Xfs => Some("xfsprogs"),
+            FileSystemKind::Btrfs => Some("btrfs-progs"),
+            // The EFI system partition is written seldom and never checked at boot.
+            FileSystemKind::Fat => None,
+        });
+    }
+    names
+}
+
+/// Package names of the build root: the programs that the recipe's stages call there, and no more.
+pub(crate) fn build_packages(recipe: &Recipe) -> Vec<String> {
+    let mut names = Vec::new();
+    if let Some(disk) = &recipe.disk {
+        for (_, system) in disk.file_systems() {
+            names.extend(mkfs_packages(system.kind));
+        }
+        if disk
+            .partitions
+            .iter()
+            .any(|partition| partition.role == PartitionRole::Swap)
+        {
+            names.push("util-linux");
+        }
+        if disk.has_bios() {
+            names.extend(["grub-common", "grub-pc-bin"]);
+        }
+        if disk.has_uefi() {
+            names.extend(["grub-common", grub_efi_package(recipe.architecture)]);
+        }
+    }
+    for output in &recipe.outputs {
+        names.extend(output_packages(output.format));
+    }
+    without_repetition(names.into_iter().map(str::to_owned).collect())
+}
+
+fn mkfs_packages(kind: FileSystemKind) -> &'static [&'static str] {
+    match kind {
+        FileSystemKind::Ext4 => &["e2fsprogs"],
+        FileSystemKind::Xfs => &["xfsprogs"],
+        FileSystemKind::Btrfs => &["btrfs-progs"],
+        FileSystemKind::Fat => &["dosfstools", "mtools"],
+    }
+}
+
+fn output_packages(format: OutputFormat) -> &'static [&'static str] {
+    match format {
+        OutputFormat::Qcow2 | OutputFormat::Vmdk | OutputFormat::Vdi | OutputFormat::Vhdx => {
+            &["qemu-utils"]
+        }
+        OutputFormat::RawXz => &["xz-utils"],
+        OutputFormat::RawZst => &["zstd"],
+        OutputFormat::Tar => &["tar"],
+        OutputFormat::TarGz => &["tar", "gzip"],
+        OutputFormat::TarXz => &["tar", "xz-utils"],
+        OutputFormat::TarZst => &["tar", "zstd"],
+        OutputFormat::Raw | OutputFormat::Directory => &[],
+    }
+}
+
+fn grub_efi_package(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::Amd64 => "grub-efi-amd64-bin",
+        Architecture::Arm64 => "grub-efi-arm64-bin",
+    }
+}
+
+/// Keeps the first of each name; order matters to apt.
+fn without_repetition(names: Vec<String>) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::with_capacity(names.len());
+    for name in names {
+        if !kept.contains(&name) {
+            kept.push(name);
+        }
+    }
+    kept
+}
