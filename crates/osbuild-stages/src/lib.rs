@@ -8,6 +8,7 @@
 
 mod run;
 pub mod runners;
+mod shared;
 mod stages;
 mod table;
 

@@ -1,0 +1,68 @@
+//! Compresses a file with xz.
+
+use anyhow::Result;
+use osbuild_stage_api::{StageContext, StageModule};
+use serde::Deserialize;
+
+use crate::shared::only_file::{new_file, only_file};
+
+pub(crate) const STAGE: StageModule =
+    StageModule::new::<Options>("org.osbuild.xz", include_str!("xz.meta.json"), run);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    filename: String,
+}
+
+fn run(context: &StageContext) -> Result<()> {
+    let options: Options = context.options()?;
+    let source = only_file(context, "file")?;
+    let target = new_file(context, &options.filename)?;
+    context
+        .command("xz")
+        .args(["--keep", "--stdout", "-0"])
+        .arg(source)
+        .env("XZ_OPT", "--threads 0")
+        .write_to(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use osbuild_stage_api::testing::StageTest;
+    use osbuild_testing::needs;
+    use serde_json::json;
+
+    #[test]
+    fn what_goes_in_comes_out() {
+        needs![tool("xz")];
+        let test = StageTest::new(&STAGE, json!({"filename": "/image.xz"})).input(
+            "file",
+            &[("sha256:00", b"A file to be compressed")],
+            json!({"files": {"sha256:00": {}}}),
+        );
+        assert_eq!(
+            test.run().success().log,
+            "$ xz --keep --stdout -0 INPUTS/file/sha256:00\n"
+        );
+        let unpacked = test
+            .context()
+            .command("xz")
+            .args(["--decompress", "--stdout"])
+            .arg(test.path("image.xz"))
+            .read()
+            .unwrap();
+        assert_eq!(unpacked, b"A file to be compressed");
+    }
+
+    #[test]
+    fn a_compressor_that_fails_fails_the_stage() {
+        let test = StageTest::new(&STAGE, json!({"filename": "image.xz"}))
+            .input("file", &[("a", b"")], json!({"files": {"a": {}}}))
+            .program("xz", "echo 'no memory' >&2; exit 1");
+        let ran = test.run();
+        assert!(ran.log.ends_with("no memory\n"), "{}", ran.log);
+        assert!(ran.error().ends_with("returned non-zero exit status 1."));
+    }
+}
