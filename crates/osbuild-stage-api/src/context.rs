@@ -48,8 +48,8 @@ pub struct StageContext {
     arguments: Arguments,
     metadata_path: PathBuf,
     output: Output,
-    /// Programs are looked for here instead of `PATH`.
-    search_path: Option<std::ffi::OsString>,
+    /// Under test: a directory of programs that stand in for those of the build root.
+    stand_ins: Option<PathBuf>,
 }
 
 /// What an input service answered.
@@ -83,14 +83,14 @@ impl StageContext {
             arguments,
             metadata_path,
             output,
-            search_path: None,
+            stand_ins: None,
         })
     }
 
-    /// Looks for programs along this path instead of `PATH`.
+    /// Takes programs from this directory, if it has them, before those of the build root.
     #[must_use]
-    pub fn with_search_path(mut self, search_path: impl AsRef<OsStr>) -> Self {
-        self.search_path = Some(search_path.as_ref().to_owned());
+    pub fn with_stand_ins(mut self, directory: &Path) -> Self {
+        self.stand_ins = Some(directory.to_owned());
         self
     }
 
@@ -191,11 +191,20 @@ impl StageContext {
 
     /// Prepares to run a program of the build root.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let command = Command::new(program, self.output.clone());
-        match &self.search_path {
-            Some(path) => command.env("PATH", path),
-            None => command,
-        }
+        let Some(directory) = &self.stand_ins else {
+            return Command::new(program, self.output.clone());
+        };
+        let path = std::env::var("PATH").unwrap_or_default();
+        // Some programs are called by their whole path, where upstream does.
+        let name = Path::new(&program).file_name().unwrap_or_default();
+        let stand_in = directory.join(name);
+        let program = if stand_in.exists() {
+            stand_in.as_os_str()
+        } else {
+            program.as_ref()
+        };
+        Command::new(program, self.output.clone())
+            .env("PATH", format!("{}:{path}", directory.display()))
     }
 
     /// Mounts `/proc`, `/dev` and `/sys` in the tree, to run its programs.

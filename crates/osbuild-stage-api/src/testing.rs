@@ -34,12 +34,13 @@ pub struct StageTest {
 pub struct Ran {
     /// What it returned.
     pub result: Result<()>,
-    /// What it wrote to its log, with the tree's own path replaced by `TREE`.
+    /// What it wrote to its log, with `TREE`, `INPUTS` and `MOUNTS` for these paths.
     pub log: String,
     /// What it left as metadata.
     pub metadata: Option<Value>,
     /// Every entry of the tree, as [`osbuild_testing::tree::describe`] shows it.
     pub tree: String,
+    error: Option<String>,
 }
 
 impl StageTest {
@@ -203,12 +204,17 @@ impl StageTest {
         if !self.has_programs {
             return context;
         }
-        let system =
-            std::env::var("PATH").unwrap_or_else(|_| "/usr/sbin:/usr/bin:/sbin:/bin".to_owned());
-        context.with_search_path(format!(
-            "{}:{system}",
-            self.directory.path().join("bin").display()
-        ))
+        context.with_stand_ins(&self.directory.path().join("bin"))
+    }
+
+    /// Shortens this test's own paths in a text to `TREE`, `INPUTS` and `MOUNTS`.
+    pub fn shorten(&self, text: &str) -> String {
+        let mut text = text.replace(&format!("{}/bin/", self.directory.path().display()), "");
+        for name in ["tree", "inputs", "mounts"] {
+            let path = self.directory.path().join(name).display().to_string();
+            text = text.replace(&path, &name.to_uppercase());
+        }
+        text
     }
 
     /// Runs the stage; it can be run again on what the first run left.
@@ -216,27 +222,28 @@ impl StageTest {
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
         let context = self.context();
         let result = (self.module.run)(&context);
-        let log = context
-            .output()
-            .collected()
-            .replace(&self.tree().display().to_string(), "TREE");
+        let log = self.shorten(&context.output().collected());
         let metadata = fs_err::read_to_string(self.directory.path().join("meta")).ok();
         let metadata = metadata.map(|text| serde_json::from_str(&text).expect("metadata is JSON"));
         let tree = osbuild_testing::tree::describe(&self.tree()).expect("the tree can be read");
+        let error = result.as_ref().err().map(|error| {
+            let line = describe(error).0.unwrap_or_else(|| format!("{error}"));
+            self.shorten(&line)
+        });
         Ran {
             result,
             log,
             metadata,
             tree,
+            error,
         }
     }
 }
 
 impl Ran {
-    /// Returns the last line of a failing stage.
-    pub fn error(&self) -> String {
-        let error = self.result.as_ref().expect_err("the stage was to fail");
-        describe(error).0.unwrap_or_default()
+    /// Returns the last line of a failing stage, shortened as the log is.
+    pub fn error(&self) -> &str {
+        self.error.as_deref().expect("the stage was to fail")
     }
 
     /// Fails the test, with the stage's log, unless the stage succeeded.

@@ -304,7 +304,7 @@ impl TreeRoot {
         let file = self
             .open_at(path.as_ref(), OFlags::PATH, 0)
             .with_context(|| self.doing("opening", &path))?;
-        Ok(fs_err::read_link(magic_link(file.as_fd()))?)
+        self.spell(&file)
     }
 
     /// Returns the real path of a file that need not exist, in a directory that must: only the last part may be
@@ -313,7 +313,21 @@ impl TreeRoot {
         let (parent, name) = self
             .split(path.as_ref())
             .with_context(|| self.doing("opening", &path))?;
-        Ok(fs_err::read_link(magic_link(parent.as_fd()))?.join(name))
+        Ok(self.spell(&parent)?.join(name))
+    }
+
+    /// Returns the path of an open file, starting as the root was spelled.
+    fn spell(&self, file: &OwnedFd) -> Result<PathBuf> {
+        let real_root = fs_err::read_link(magic_link(self.root.as_fd()))?;
+        let real = fs_err::read_link(magic_link(file.as_fd()))?;
+        let below = real
+            .strip_prefix(&real_root)
+            .with_context(|| format!("{} left its tree", real.display()))?;
+        Ok(if below.as_os_str().is_empty() {
+            self.path.clone()
+        } else {
+            self.path.join(below)
+        })
     }
 
     /// Does something to an entry: gets its directory and its name, so a link in its place is not followed.
