@@ -95,7 +95,10 @@ impl<'a> Stanza<'a> {
                 continue;
             }
             if line.find(':').is_none_or(|colon| colon == 0) {
-                bail!("line {} of the stanza is not `Name: value`: {line:?}", at + 1);
+                bail!(
+                    "line {} of the stanza is not `Name: value`: {line:?}",
+                    at + 1
+                );
             }
         }
         Ok(())
@@ -143,11 +146,17 @@ mod tests {
     #[test]
     fn reads_stanzas_fields_and_continuations() {
         let text = "\n# comment\nPackage: a\nDescription: one\n two\n .\n three\nTag:\n x,\n y\n \t\n\nPackage: b\r\n";
-        let read: Vec<Vec<(&str, &str)>> = stanzas(text).map(|stanza| stanza.fields().collect()).collect();
+        let read: Vec<Vec<(&str, &str)>> = stanzas(text)
+            .map(|stanza| stanza.fields().collect())
+            .collect();
         assert_eq!(
             read,
             vec![
-                vec![("Package", "a"), ("Description", "one\n two\n .\n three"), ("Tag", "x,\n y")],
+                vec![
+                    ("Package", "a"),
+                    ("Description", "one\n two\n .\n three"),
+                    ("Tag", "x,\n y")
+                ],
                 vec![("Package", "b")],
             ]
         );

@@ -1,10 +1,18 @@
 //! Debian packages: archives, the dpkg database, repositories, and the choice of what to install.
 
+pub mod apt_configuration;
 pub mod archive;
 pub mod control;
 pub mod database;
+mod date;
+mod decompress;
+pub mod download;
+mod index_cache;
+pub mod keyring;
 pub mod relation;
+mod release;
 pub mod repository;
+pub mod signature;
 pub mod solve;
 pub mod universe;
 pub mod unpack;

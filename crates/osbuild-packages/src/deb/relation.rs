@@ -27,7 +27,9 @@ pub struct Relations<'a> {
 
 /// Reads a dependency field.
 pub fn relations(field: &str) -> Relations<'_> {
-    Relations { rest: field.trim_start() }
+    Relations {
+        rest: field.trim_start(),
+    }
 }
 
 impl<'a> Iterator for Relations<'a> {
@@ -58,12 +60,25 @@ fn parse(text: &str, or_next: bool) -> Result<Relation<'_>> {
         bail!("a dependency has no package name: {text:?}");
     }
     let rest = rest.trim_start();
-    let constraint = if rest.is_empty() { None } else { Some(parse_constraint(rest, text)?) };
-    Ok(Relation { name, full_name, qualifier, constraint, or_next })
+    let constraint = if rest.is_empty() {
+        None
+    } else {
+        Some(parse_constraint(rest, text)?)
+    };
+    Ok(Relation {
+        name,
+        full_name,
+        qualifier,
+        constraint,
+        or_next,
+    })
 }
 
 fn parse_constraint<'a>(rest: &'a str, whole: &str) -> Result<(Operator, &'a str)> {
-    let Some(inner) = rest.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) else {
+    let Some(inner) = rest
+        .strip_prefix('(')
+        .and_then(|rest| rest.strip_suffix(')'))
+    else {
         bail!("expected a version in parentheses in {whole:?}");
     };
     let inner = inner.trim();
@@ -90,11 +105,18 @@ fn parse_constraint<'a>(rest: &'a str, whole: &str) -> Result<(Operator, &'a str
 mod tests {
     use super::*;
 
-    fn read(field: &str) -> Vec<(&str, Option<&str>, Option<(Operator, &str)>, bool)> {
+    type Read<'a> = (&'a str, Option<&'a str>, Option<(Operator, &'a str)>, bool);
+
+    fn read(field: &str) -> Vec<Read<'_>> {
         relations(field)
             .map(|relation| {
                 let relation = relation.unwrap();
-                (relation.name, relation.qualifier, relation.constraint, relation.or_next)
+                (
+                    relation.name,
+                    relation.qualifier,
+                    relation.constraint,
+                    relation.or_next,
+                )
             })
             .collect()
     }
@@ -122,7 +144,10 @@ mod tests {
     #[test]
     fn nonsense_is_an_error() {
         for field in ["a (>= )", "a (=> 1)", "a, , b", "(>= 1)", "a >= 1"] {
-            assert!(relations(field).any(|relation| relation.is_err()), "{field}");
+            assert!(
+                relations(field).any(|relation| relation.is_err()),
+                "{field}"
+            );
         }
     }
 }

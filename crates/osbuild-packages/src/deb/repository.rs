@@ -1,8 +1,22 @@
 //! Fetches package indices: `InRelease`, checked against a keyring, then `Packages`, checked against it.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
+use anyhow::{Context as _, Result, bail};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+
+use super::{
+    decompress::{EXTENSIONS, decompress},
+    download::Download,
+    index_cache,
+    keyring::Keyring,
+    release::{Listed, Release},
+    signature,
+};
 
 /// A Debian repository, as a recipe or apt's configuration names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +35,314 @@ pub struct Repository {
     /// Files with the keys that may sign it; empty means the default keyrings.
     #[serde(default)]
     pub keyring: Vec<PathBuf>,
+    /// Armored keys that may sign it, written out.
+    #[serde(default)]
+    pub keys: Vec<String>,
+    /// Fingerprints; if there are any, only these keys may sign it.
+    #[serde(default)]
+    pub fingerprints: Vec<String>,
+    /// Whether a release past its end is refused; a snapshot of the past needs `false`.
+    #[serde(default = "yes")]
+    pub check_valid_until: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Repository {
+    /// A repository with the default keyrings.
+    pub fn new(uri: &str, suite: &str, components: &[&str]) -> Self {
+        Self {
+            uri: uri.to_owned(),
+            suite: suite.to_owned(),
+            components: components
+                .iter()
+                .map(|&component| component.to_owned())
+                .collect(),
+            architectures: Vec::new(),
+            keyring: Vec::new(),
+            keys: Vec::new(),
+            fingerprints: Vec::new(),
+            check_valid_until: true,
+        }
+    }
+
+    fn is_flat(&self) -> bool {
+        self.suite.ends_with('/')
+    }
+
+    /// The directory of the release file.
+    fn release_url(&self) -> String {
+        let uri = self.uri.trim_end_matches('/');
+        if self.is_flat() {
+            let path = self.suite.trim_start_matches("./").trim_matches('/');
+            return if path.is_empty() {
+                uri.to_owned()
+            } else {
+                format!("{uri}/{path}")
+            };
+        }
+        format!("{uri}/dists/{}", self.suite)
+    }
+
+    fn read_keyring(&self, root: &Path) -> Result<Keyring> {
+        let mut keyring = if self.keyring.is_empty() && self.keys.is_empty() {
+            Keyring::read_default(root)?
+        } else {
+            Keyring::read(&self.keyring)?
+        };
+        for key in &self.keys {
+            keyring.add(key.as_bytes(), "the key written in the source")?;
+        }
+        Ok(if self.fingerprints.is_empty() {
+            keyring
+        } else {
+            keyring.only(&self.fingerprints)
+        })
+    }
+}
+
+/// What loading indices needs from its caller.
+#[derive(Clone, Copy)]
+pub struct LoadOptions<'a> {
+    /// How files come here.
+    pub download: &'a dyn Download,
+    /// Where indices are kept, by hash.
+    pub cache: &'a Path,
+    /// The root whose default keyrings are used for repositories that name none, usually `/`.
+    pub keyring_root: &'a Path,
+    /// The time at which signatures and releases must be valid.
+    pub now: SystemTime,
+}
+
+/// Loads the package indices of repositories, in order, for one architecture.
+pub fn load(
+    repositories: &[Repository],
+    architecture: &str,
+    options: &LoadOptions<'_>,
+) -> Result<Vec<PackageIndex>> {
+    let loaded: Vec<Vec<PackageIndex>> = repositories
+        .par_iter()
+        .map(|repository| {
+            load_one(repository, architecture, options).with_context(|| {
+                format!(
+                    "loading the repository {} {}",
+                    repository.uri, repository.suite
+                )
+            })
+        })
+        .collect::<Result<_>>()?;
+    Ok(loaded.into_iter().flatten().collect())
+}
+
+fn load_one(
+    repository: &Repository,
+    architecture: &str,
+    options: &LoadOptions<'_>,
+) -> Result<Vec<PackageIndex>> {
+    if !repository.architectures.is_empty()
+        && !repository
+            .architectures
+            .iter()
+            .any(|listed| listed == architecture)
+    {
+        return Ok(Vec::new());
+    }
+    let base = repository.release_url();
+    let keyring = repository.read_keyring(options.keyring_root)?;
+    let (url, text) = fetch_release(&base, &keyring, options)?;
+    let release = Release::parse(&text).with_context(|| format!("reading {url}"))?;
+    if repository.check_valid_until {
+        release.check_date(&url, options.now)?;
+    }
+    check_offer(repository, &release, architecture, &url)?;
+    index_paths(repository, &release, architecture)
+        .par_iter()
+        .map(|(component, path)| {
+            let (url, text) = fetch_index(&base, path, &release, options)?;
+            let origin = IndexOrigin {
+                url,
+                base_url: if repository.is_flat() {
+                    base.clone()
+                } else {
+                    repository.uri.clone()
+                },
+                origin: release.origin.clone(),
+                suite: release.suite.clone(),
+                codename: release.codename.clone(),
+                component: component.clone(),
+                pin_priority: release.pin_priority,
+            };
+            Ok(PackageIndex { text, origin })
+        })
+        .collect()
+}
+
+/// Fetches the signed release file: `InRelease`, or `Release` with the signature beside it.
+fn fetch_release(
+    base: &str,
+    keyring: &Keyring,
+    options: &LoadOptions<'_>,
+) -> Result<(String, String)> {
+    let inline = format!("{base}/InRelease");
+    if let Some(content) = options.download.download(&inline)? {
+        let text = String::from_utf8(content).with_context(|| format!("{inline} is not text"))?;
+        let signed = signature::verify_inline(&inline, &text, keyring, options.now)?;
+        return Ok((inline, signed));
+    }
+    let url = format!("{base}/Release");
+    let Some(content) = options.download.download(&url)? else {
+        bail!(
+            "there is neither {inline} nor a `Release` beside it; check the address and the suite"
+        );
+    };
+    let Some(detached) = options.download.download(&format!("{url}.gpg"))? else {
+        return Err(signature::SignatureError::Missing { file: url }.into());
+    };
+    signature::verify_detached(&url, &content, &detached, keyring, options.now)?;
+    let text = String::from_utf8(content).with_context(|| format!("{url} is not text"))?;
+    Ok((url, text))
+}
+
+/// Refuses components and architectures that the release does not have, instead of finding nothing in them.
+fn check_offer(
+    repository: &Repository,
+    release: &Release,
+    architecture: &str,
+    url: &str,
+) -> Result<()> {
+    if repository.is_flat() {
+        return Ok(());
+    }
+    if repository.components.is_empty() {
+        bail!(
+            "the repository names no component; {url} offers {}",
+            release.components.join(", ")
+        );
+    }
+    let offers = |architecture: &str| {
+        release
+            .architectures
+            .iter()
+            .any(|offered| offered == architecture)
+    };
+    if !release.architectures.is_empty() && !offers(architecture) {
+        bail!(
+            "{url} offers {}, but not {architecture}",
+            release.architectures.join(", ")
+        );
+    }
+    for component in &repository.components {
+        // Some releases list `updates/main` where the component is `main`.
+        let is_offered = release
+            .components
+            .iter()
+            .any(|offered| offered == component || offered.ends_with(&format!("/{component}")));
+        if !release.components.is_empty() && !is_offered {
+            bail!(
+                "{url} has no component `{component}`; it offers {}",
+                release.components.join(", ")
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The component and the path, without extension, of each index to read, in apt's order.
+fn index_paths(
+    repository: &Repository,
+    release: &Release,
+    architecture: &str,
+) -> Vec<(String, String)> {
+    if repository.is_flat() {
+        return vec![(String::new(), "Packages".to_owned())];
+    }
+    let mut architectures = vec![architecture];
+    if release.architectures.iter().any(|listed| listed == "all") && !release.repeats_all {
+        architectures.push("all");
+    }
+    let path =
+        |component: &str, architecture: &str| format!("{component}/binary-{architecture}/Packages");
+    repository
+        .components
+        .iter()
+        .flat_map(|component| {
+            architectures
+                .iter()
+                .map(move |architecture| (component.clone(), path(component, architecture)))
+        })
+        .filter(|(_, path)| !path.contains("/binary-all/") || listed(release, path).is_some())
+        .collect()
+}
+
+fn listed<'a>(release: &'a Release, path: &str) -> Option<(&'static str, &'a Listed)> {
+    EXTENSIONS.iter().find_map(|&extension| {
+        release
+            .file(&format!("{path}{extension}"))
+            .map(|file| (extension, file))
+    })
+}
+
+fn fetch_index(
+    base: &str,
+    path: &str,
+    release: &Release,
+    options: &LoadOptions<'_>,
+) -> Result<(String, String)> {
+    let Some((extension, file)) = listed(release, path) else {
+        bail!(
+            "the release file lists no `{path}` in a compression we know (xz, zst, bz2, gz, none)"
+        );
+    };
+    let url = format!("{base}/{path}{extension}");
+    let content = match index_cache::read(options.cache, file)? {
+        Some(content) => content,
+        None => {
+            let content =
+                download_index(base, path, &url, file, release.by_hash, options.download)?;
+            index_cache::store(options.cache, file, &content)?;
+            content
+        }
+    };
+    let text = decompress(&content, extension).with_context(|| format!("unpacking {url}"))?;
+    Ok((url, text))
+}
+
+/// Downloads by hash where the mirror can: the plain name may already mean a newer file than the release does.
+fn download_index(
+    base: &str,
+    path: &str,
+    url: &str,
+    file: &Listed,
+    by_hash: bool,
+    download: &dyn Download,
+) -> Result<Vec<u8>> {
+    let directory = path
+        .rsplit_once('/')
+        .map_or(String::new(), |(directory, _)| format!("{directory}/"));
+    let hashed = format!("{base}/{directory}by-hash/SHA256/{}", file.sha256);
+    if by_hash
+        && let Some(content) = download.download(&hashed)?
+        && index_cache::is_listed(&content, file)
+    {
+        return Ok(content);
+    }
+    let Some(content) = download.download(url)? else {
+        bail!(
+            "{url} does not exist, but the release file lists it; the mirror is being updated or broken"
+        );
+    };
+    if !index_cache::is_listed(&content, file) {
+        bail!(
+            "{url} is not the file the signed release lists: expected {} bytes with SHA-256 {}, got {} bytes with {};              the mirror is being updated, broken or tampered with",
+            file.size,
+            file.sha256,
+            content.len(),
+            index_cache::sha256(&content)
+        );
+    }
+    Ok(content)
 }
 
 /// What is known about the repository that an index came from.

@@ -279,7 +279,9 @@ impl<'text> Universe<'text> {
     }
 
     fn priority_of(&self, version: VersionId) -> i32 {
-        self.indices[self.version(version).index as usize].origin.pin_priority
+        self.indices[self.version(version).index as usize]
+            .origin
+            .pin_priority
     }
 
     fn mark_package(&mut self, id: PackageId, facts: &Facts<'text>) {
@@ -337,12 +339,18 @@ impl<'text> Universe<'text> {
         for relation in relations(field) {
             let relation = relation?;
             let target = self.target(&relation);
-            self.alternatives.push(Alternative { target, constraint: relation.constraint });
+            self.alternatives.push(Alternative {
+                target,
+                constraint: relation.constraint,
+            });
             if relation.or_next && !kind.is_negative() {
                 continue;
             }
             let end = self.alternatives.len() as u32;
-            self.dependencies.push(Dependency { kind, alternatives: (start, end) });
+            self.dependencies.push(Dependency {
+                kind,
+                alternatives: (start, end),
+            });
             start = end;
         }
         Ok(())
@@ -370,7 +378,10 @@ impl<'text> Universe<'text> {
                 provided.push((target, version));
             }
             if facts.allows_any && relation.qualifier.is_none() {
-                provided.push((self.intern(format!("{}:any", relation.name).into()), version));
+                provided.push((
+                    self.intern(format!("{}:any", relation.name).into()),
+                    version,
+                ));
             }
         }
         if facts.allows_any {
@@ -378,9 +389,10 @@ impl<'text> Universe<'text> {
             provided.push((any, Some(facts.version)));
         }
         for &(target, provided_version) in &provided {
-            self.packages[target.0 as usize]
-                .providers
-                .push(Provider { version: id, provided_version });
+            self.packages[target.0 as usize].providers.push(Provider {
+                version: id,
+                provided_version,
+            });
         }
         Ok(provided.into_iter().map(|(target, _)| target).collect())
     }
@@ -389,13 +401,20 @@ impl<'text> Universe<'text> {
     fn provide_qualified_names(&mut self) {
         let suffix = format!(":{}", self.architecture);
         for id in self.package_ids() {
-            let Some(plain) = self.name(id).strip_suffix(&suffix).and_then(|name| self.find(name)) else {
+            let Some(plain) = self
+                .name(id)
+                .strip_suffix(&suffix)
+                .and_then(|name| self.find(name))
+            else {
                 continue;
             };
             let mut providers: Vec<Provider<'text>> = self.package(plain).providers.clone();
             for &version in &self.package(plain).versions {
                 let provided_version = Some(self.version(version).number);
-                providers.push(Provider { version, provided_version });
+                providers.push(Provider {
+                    version,
+                    provided_version,
+                });
             }
             for provider in providers {
                 self.versions[provider.version.0 as usize].provides.push(id);

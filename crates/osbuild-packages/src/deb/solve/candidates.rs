@@ -1,4 +1,4 @@
-//! Which version of each package may be installed: apt's policy, see apt_preferences(5).
+//! Which version of each package may be installed: apt's policy, see `apt_preferences(5)`.
 
 use super::{Pin, PinTarget};
 use crate::deb::{
@@ -62,9 +62,19 @@ fn repository_priority(origin: &IndexOrigin, pins: &[Pin]) -> i32 {
 fn is_from(target: &PinTarget, origin: &IndexOrigin) -> bool {
     match target {
         PinTarget::Version(_) => false,
-        PinTarget::Release(pattern) => matches(pattern, &origin.suite) || matches(pattern, &origin.codename),
+        PinTarget::Release(pattern) => {
+            matches(pattern, &origin.suite) || matches(pattern, &origin.codename)
+        }
         PinTarget::Origin(pattern) => matches(pattern, &origin.origin),
+        PinTarget::Site(pattern) => matches(pattern, site(&origin.base_url)),
     }
+}
+
+fn site(url: &str) -> &str {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let host = rest.split('/').next().unwrap_or("");
+    let host = host.rsplit('@').next().unwrap_or("");
+    host.split(':').next().unwrap_or("")
 }
 
 /// Compares with a pattern in which `*` is any text and `?` any character.
@@ -83,7 +93,9 @@ fn matches(pattern: &str, text: &str) -> bool {
                 from += 1;
             }
             _ => {
-                let Some((star_at, star_from)) = star else { return false };
+                let Some((star_at, star_from)) = star else {
+                    return false;
+                };
                 star = Some((star_at, star_from + 1));
                 at = star_at + 1;
                 from = star_from + 1;
@@ -99,10 +111,23 @@ mod tests {
 
     #[test]
     fn wildcards_match_like_a_shell_does() {
-        for (pattern, text) in [("a", "a"), ("*", ""), ("a*c", "abbc"), ("a?c", "abc"), ("1.*-1", "1.2-3-1"), ("*b*", "abc")] {
+        for (pattern, text) in [
+            ("a", "a"),
+            ("*", ""),
+            ("a*c", "abbc"),
+            ("a?c", "abc"),
+            ("1.*-1", "1.2-3-1"),
+            ("*b*", "abc"),
+        ] {
             assert!(matches(pattern, text), "{pattern} {text}");
         }
-        for (pattern, text) in [("a", "b"), ("a*c", "abd"), ("a?c", "ac"), ("", "a"), ("ab", "a")] {
+        for (pattern, text) in [
+            ("a", "b"),
+            ("a*c", "abd"),
+            ("a?c", "ac"),
+            ("", "a"),
+            ("ab", "a"),
+        ] {
             assert!(!matches(pattern, text), "{pattern} {text}");
         }
     }

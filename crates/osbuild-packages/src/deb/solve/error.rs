@@ -84,7 +84,8 @@ fn explanation(chains: &[Vec<String>]) -> String {
             if !text.is_empty() {
                 text.push('\n');
             }
-            write!(text, "{:indent$}{step}", "", indent = 2 + 2 * depth).expect("writing to a string cannot fail");
+            write!(text, "{:indent$}{step}", "", indent = 2 + 2 * depth)
+                .expect("writing to a string cannot fail");
         }
     }
     text
@@ -102,5 +103,9 @@ pub(super) fn nearest_names(universe: &Universe<'_>, name: &str) -> Vec<String> 
         .filter(|&(score, _)| score >= NEAREST_LEAST)
         .collect();
     scored.sort_by(|left, right| right.0.total_cmp(&left.0).then_with(|| left.1.cmp(right.1)));
-    scored.into_iter().take(NEAREST_SHOWN).map(|(_, name)| name.to_owned()).collect()
+    scored
+        .into_iter()
+        .take(NEAREST_SHOWN)
+        .map(|(_, name)| name.to_owned())
+        .collect()
 }

@@ -9,10 +9,19 @@ use crate::deb::universe::{Alternative, Dependency, PackageId, Universe, Version
 const CHAINS_SHOWN: usize = 3;
 
 /// Explains what is broken, beginning with packages that were asked for.
-pub(super) fn explain(marking: &Marking<'_, '_>, roots: &[PackageId], broken: &[PackageId]) -> SolveError {
-    let (mut first, others): (Vec<PackageId>, Vec<PackageId>) = broken.iter().partition(|id| roots.contains(id));
+pub(super) fn explain(
+    marking: &Marking<'_, '_>,
+    roots: &[PackageId],
+    broken: &[PackageId],
+) -> SolveError {
+    let (mut first, others): (Vec<PackageId>, Vec<PackageId>) =
+        broken.iter().partition(|id| roots.contains(id));
     first.extend(others);
-    let mut explainer = Explainer { marking, roots, seen: HashSet::new() };
+    let mut explainer = Explainer {
+        marking,
+        roots,
+        seen: HashSet::new(),
+    };
     let mut chains = Vec::new();
     for &id in &first {
         if let Some(version) = marking.state(id).install
@@ -70,7 +79,10 @@ impl<'text> Explainer<'_, '_, 'text> {
             .flat_map(|alternative| self.possible(alternative))
             .collect();
         if possible.is_empty() {
-            let reasons: Vec<String> = alternatives.iter().map(|alternative| self.absence(alternative)).collect();
+            let reasons: Vec<String> = alternatives
+                .iter()
+                .map(|alternative| self.absence(alternative))
+                .collect();
             return Some(vec![format!("{head}, but {}", reasons.join(", and "))]);
         }
         for solution in possible {
@@ -114,7 +126,10 @@ impl<'text> Explainer<'_, '_, 'text> {
         if versions.is_empty() {
             format!("no repository has `{name}`")
         } else {
-            format!("the repositories only have `{name}` {}", versions.join(", "))
+            format!(
+                "the repositories only have `{name}` {}",
+                versions.join(", ")
+            )
         }
     }
 
@@ -125,16 +140,28 @@ impl<'text> Explainer<'_, '_, 'text> {
             let verb = self
                 .negative_verb(id, version, other, chosen)
                 .map(|verb| (version, verb, chosen))
-                .or_else(|| self.negative_verb(other, chosen, id, version).map(|verb| (chosen, verb, version)));
+                .or_else(|| {
+                    self.negative_verb(other, chosen, id, version)
+                        .map(|verb| (chosen, verb, version))
+                });
             if let Some((subject, verb, object)) = verb {
                 let (subject, object) = (self.describe(subject), self.describe(object));
-                return Some(format!("{subject} {verb} {object}{}", self.why_wanted(other)));
+                return Some(format!(
+                    "{subject} {verb} {object}{}",
+                    self.why_wanted(other)
+                ));
             }
         }
         None
     }
 
-    fn negative_verb(&self, id: PackageId, version: VersionId, other: PackageId, chosen: VersionId) -> Option<&'static str> {
+    fn negative_verb(
+        &self,
+        id: PackageId,
+        version: VersionId,
+        other: PackageId,
+        chosen: VersionId,
+    ) -> Option<&'static str> {
         let universe = self.universe();
         universe
             .dependencies(version)
@@ -158,20 +185,36 @@ impl<'text> Explainer<'_, '_, 'text> {
         let marking = self.marking;
         let needer = marking.chosen().find(|&(other, version)| {
             other != id
-                && marking.universe.dependencies(version).iter().any(|dependency| {
-                    dependency.kind.is_critical()
-                        && !dependency.kind.is_negative()
-                        && marking.universe.alternatives(dependency).iter().any(|alternative| alternative.target == id)
-                })
+                && marking
+                    .universe
+                    .dependencies(version)
+                    .iter()
+                    .any(|dependency| {
+                        dependency.kind.is_critical()
+                            && !dependency.kind.is_negative()
+                            && marking
+                                .universe
+                                .alternatives(dependency)
+                                .iter()
+                                .any(|alternative| alternative.target == id)
+                    })
         });
         needer.map_or_else(String::new, |(other, _)| {
-            format!("; `{}` needs `{}`", self.universe().name(other), self.universe().name(id))
+            format!(
+                "; `{}` needs `{}`",
+                self.universe().name(other),
+                self.universe().name(id)
+            )
         })
     }
 
     fn describe(&self, version: VersionId) -> String {
         let version = self.universe().version(version);
-        format!("`{}` {}", self.universe().name(version.package), version.number)
+        format!(
+            "`{}` {}",
+            self.universe().name(version.package),
+            version.number
+        )
     }
 
     fn spell_all(&self, dependency: &Dependency) -> String {

@@ -48,12 +48,22 @@ pub(super) struct Marking<'universe, 'text> {
 }
 
 impl<'universe, 'text> Marking<'universe, 'text> {
-    pub(super) fn new(universe: &'universe Universe<'text>, candidates: Vec<Option<VersionId>>) -> Self {
+    pub(super) fn new(
+        universe: &'universe Universe<'text>,
+        candidates: Vec<Option<VersionId>>,
+    ) -> Self {
         let packages = candidates
             .into_iter()
-            .map(|candidate| PackageState { candidate, ..PackageState::default() })
+            .map(|candidate| PackageState {
+                candidate,
+                ..PackageState::default()
+            })
             .collect();
-        Self { universe, packages, clock: 0 }
+        Self {
+            universe,
+            packages,
+            clock: 0,
+        }
     }
 
     pub(super) fn state(&self, id: PackageId) -> &PackageState {
@@ -90,7 +100,9 @@ impl<'universe, 'text> Marking<'universe, 'text> {
     }
 
     pub(super) fn is_broken(&self, id: PackageId) -> bool {
-        let Some(version) = self.state(id).install else { return false };
+        let Some(version) = self.state(id).install else {
+            return false;
+        };
         self.universe
             .dependencies(version)
             .iter()
@@ -124,12 +136,16 @@ impl<'universe, 'text> Marking<'universe, 'text> {
         {
             return true;
         }
-        self.universe.package(target).providers.iter().any(|provider| {
-            let package = self.universe.version(provider.version).package;
-            !(is_negative && package == owner)
-                && pick(self.state(package)) == Some(provider.version)
-                && alternative.accepts(provider.provided_version)
-        })
+        self.universe
+            .package(target)
+            .providers
+            .iter()
+            .any(|provider| {
+                let package = self.universe.version(provider.version).package;
+                !(is_negative && package == owner)
+                    && pick(self.state(package)) == Some(provider.version)
+                    && alternative.accepts(provider.provided_version)
+            })
     }
 
     /// Marks a package, and says whether that led to something that works.
@@ -142,7 +158,9 @@ impl<'universe, 'text> Marking<'universe, 'text> {
     ) -> bool {
         let before = *self.state(id);
         let may_change = asked == Asked::ByUser || before.is_marked || !before.is_protected;
-        let Some(version) = before.candidate else { return false };
+        let Some(version) = before.candidate else {
+            return false;
+        };
         if depth > DEEPEST || !may_change {
             return false;
         }
@@ -164,14 +182,23 @@ impl<'universe, 'text> Marking<'universe, 'text> {
     }
 
     /// Marks a package and follows its dependencies.
-    fn mark_following(&mut self, id: PackageId, version: VersionId, depth: usize, asked: Asked) -> bool {
+    fn mark_following(
+        &mut self,
+        id: PackageId,
+        version: VersionId,
+        depth: usize,
+        asked: Asked,
+    ) -> bool {
         let was_protected = self.state(id).is_protected;
         let gives_up = !was_protected && asked != Asked::ByUser;
         let universe = self.universe;
         let (mut wanted, mut unwanted) = (Vec::new(), Vec::new());
         for dependency in universe.dependencies(version) {
             let is_open = was_protected || !self.is_respected(id, dependency);
-            match (is_open && dependency.kind.is_critical(), dependency.kind.is_negative()) {
+            match (
+                is_open && dependency.kind.is_critical(),
+                dependency.kind.is_negative(),
+            ) {
                 (true, true) => unwanted.push(dependency),
                 (true, false) => wanted.push(dependency),
                 (false, _) => {}
@@ -213,16 +240,30 @@ impl<'universe, 'text> Marking<'universe, 'text> {
     }
 
     /// Whether a candidate meets an alternative, or one did when the alternative's target was last looked at.
-    fn is_believed_in(&self, owner: PackageId, dependency: &Dependency, alternative: &Alternative<'text>) -> bool {
+    fn is_believed_in(
+        &self,
+        owner: PackageId,
+        dependency: &Dependency,
+        alternative: &Alternative<'text>,
+    ) -> bool {
         let looked_at = self.state(alternative.target).looked_at;
         self.meets(owner, dependency, alternative, |state| state.candidate)
             || self.meets(owner, dependency, alternative, |state| {
-                state.lost.filter(|&(_, when)| when > looked_at).map(|(version, _)| version)
+                state
+                    .lost
+                    .filter(|&(_, when)| when > looked_at)
+                    .map(|(version, _)| version)
             })
     }
 
     /// Unmarks what a package conflicts with; a protected package also takes away the others' chance.
-    fn keep_out(&mut self, id: PackageId, unwanted: &[&Dependency], was_protected: bool, gives_up: bool) -> bool {
+    fn keep_out(
+        &mut self,
+        id: PackageId,
+        unwanted: &[&Dependency],
+        was_protected: bool,
+        gives_up: bool,
+    ) -> bool {
         let mut works = true;
         for dependency in unwanted {
             for version in providers::solutions(self, id, dependency, providers::Order::BestFirst) {
@@ -269,7 +310,12 @@ impl<'universe, 'text> Marking<'universe, 'text> {
     }
 
     /// What a protected package needs and only one package can give is protected too.
-    fn protect_only_solution(&mut self, id: PackageId, dependency: &Dependency, depth: usize) -> bool {
+    fn protect_only_solution(
+        &mut self,
+        id: PackageId,
+        dependency: &Dependency,
+        depth: usize,
+    ) -> bool {
         let solutions = providers::solutions(self, id, dependency, providers::Order::AsNumbered);
         let [only] = solutions[..] else { return true };
         let package = self.universe.version(only).package;
@@ -277,7 +323,12 @@ impl<'universe, 'text> Marking<'universe, 'text> {
             return true;
         }
         self.protect(package);
-        self.mark_install(package, Dependencies::Install, depth + 1, Asked::ByDependency)
+        self.mark_install(
+            package,
+            Dependencies::Install,
+            depth + 1,
+            Asked::ByDependency,
+        )
     }
 
     fn install_first_that_works(
@@ -295,12 +346,18 @@ impl<'universe, 'text> Marking<'universe, 'text> {
                 continue;
             }
             if was_protected && is_only {
-                if !self.mark_install(package, Dependencies::Leave, depth + 1, Asked::ByDependency) {
+                if !self.mark_install(package, Dependencies::Leave, depth + 1, Asked::ByDependency)
+                {
                     continue;
                 }
                 self.protect(package);
             }
-            if self.mark_install(package, Dependencies::Install, depth + 1, Asked::ByDependency) {
+            if self.mark_install(
+                package,
+                Dependencies::Install,
+                depth + 1,
+                Asked::ByDependency,
+            ) {
                 return true;
             }
         }

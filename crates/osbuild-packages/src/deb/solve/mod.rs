@@ -32,7 +32,10 @@ use marking::{Asked, Marking};
 const STACK_SIZE: usize = 256 << 20;
 
 /// Chooses packages; the answer is sorted by name.
-pub fn solve(universe: &Universe<'_>, request: &SolveRequest) -> Result<Vec<PackagePin>, SolveError> {
+pub fn solve(
+    universe: &Universe<'_>,
+    request: &SolveRequest,
+) -> Result<Vec<PackagePin>, SolveError> {
     std::thread::scope(|scope| {
         std::thread::Builder::new()
             .name("solve".to_owned())
@@ -44,7 +47,10 @@ pub fn solve(universe: &Universe<'_>, request: &SolveRequest) -> Result<Vec<Pack
     })
 }
 
-fn solve_here(universe: &Universe<'_>, request: &SolveRequest) -> Result<Vec<PackagePin>, SolveError> {
+fn solve_here(
+    universe: &Universe<'_>,
+    request: &SolveRequest,
+) -> Result<Vec<PackagePin>, SolveError> {
     let candidates = candidates::choose(universe, &request.pins);
     let mut marking = Marking::new(universe, candidates);
     let roots = request::roots(universe, request, &mut marking)?;

@@ -34,7 +34,10 @@ fn needed(marking: &Marking<'_, '_>, version: VersionId) -> Vec<(PackageId, Vers
     let universe = marking.universe;
     let mut found = Vec::new();
     for dependency in universe.dependencies(version) {
-        if matches!(dependency.kind, DependencyKind::Conflicts | DependencyKind::Breaks) {
+        if matches!(
+            dependency.kind,
+            DependencyKind::Conflicts | DependencyKind::Breaks
+        ) {
             continue;
         }
         for alternative in universe.alternatives(dependency) {

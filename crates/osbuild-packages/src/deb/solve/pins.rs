@@ -65,14 +65,21 @@ fn describe(universe: &Universe<'_>, id: VersionId) -> Result<PackagePin, SolveE
         name: name.to_owned(),
         version: version.number.to_owned(),
         architecture: required("Architecture")?.to_owned(),
-        url: format!("{}/{}", base.trim_end_matches('/'), required("Filename")?.trim_start_matches("./")),
+        url: format!(
+            "{}/{}",
+            base.trim_end_matches('/'),
+            required("Filename")?.trim_start_matches("./")
+        ),
         sha256: sha256.to_ascii_lowercase(),
         size: required("Size")?.parse().map_err(|_| incomplete("Size"))?,
         source: stanza.words("Source").next().unwrap_or(name).to_owned(),
         section: text(stanza, "Section"),
         priority: text(stanza, "Priority"),
         essential: stanza.get("Essential") == Some("yes"),
-        installed_size: stanza.get("Installed-Size").and_then(|size| size.parse().ok()).unwrap_or(0),
+        installed_size: stanza
+            .get("Installed-Size")
+            .and_then(|size| size.parse().ok())
+            .unwrap_or(0),
     })
 }
 

@@ -70,7 +70,12 @@ fn candidates(
 }
 
 /// Orders the providers of one name: the better one is less.
-fn compare(marking: &Marking<'_, '_>, target: PackageId, left: VersionId, right: VersionId) -> Ordering {
+fn compare(
+    marking: &Marking<'_, '_>,
+    target: PackageId,
+    left: VersionId,
+    right: VersionId,
+) -> Ordering {
     let rank = |version: VersionId| {
         let version = marking.universe.version(version);
         let package = marking.universe.package(version.package);

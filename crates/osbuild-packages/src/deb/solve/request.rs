@@ -57,6 +57,8 @@ pub enum PinTarget {
     Release(String),
     /// The `Origin` of a repository.
     Origin(String),
+    /// The host that a repository is fetched from.
+    Site(String),
 }
 
 /// Finds the packages that a request names, its base set first.
@@ -67,7 +69,11 @@ pub(super) fn roots(
 ) -> Result<Vec<PackageId>, SolveError> {
     let mut roots: Vec<PackageId> = universe
         .package_ids()
-        .filter(|&id| marking.candidate(id).is_some_and(|version| in_base(universe, request.base, id, version)))
+        .filter(|&id| {
+            marking
+                .candidate(id)
+                .is_some_and(|version| in_base(universe, request.base, id, version))
+        })
         .collect();
     for wanted in &request.packages {
         let id = find(universe, marking, wanted)?;
@@ -93,7 +99,11 @@ fn in_base(universe: &Universe<'_>, base: BaseSet, id: PackageId, version: Versi
     }
 }
 
-fn find(universe: &Universe<'_>, marking: &mut Marking<'_, '_>, wanted: &str) -> Result<PackageId, SolveError> {
+fn find(
+    universe: &Universe<'_>,
+    marking: &mut Marking<'_, '_>,
+    wanted: &str,
+) -> Result<PackageId, SolveError> {
     let (name, number) = match wanted.split_once('=') {
         Some((name, number)) => (name, Some(number)),
         None => (wanted, None),
@@ -112,7 +122,9 @@ fn find(universe: &Universe<'_>, marking: &mut Marking<'_, '_>, wanted: &str) ->
         return Ok(id);
     }
     if !universe.package(id).versions.is_empty() {
-        return Err(SolveError::Forbidden { name: name.to_owned() });
+        return Err(SolveError::Forbidden {
+            name: name.to_owned(),
+        });
     }
     let mut providers: Vec<PackageId> = universe
         .package(id)
@@ -143,7 +155,9 @@ fn select_version(
     number: &str,
 ) -> Result<PackageId, SolveError> {
     let versions = &universe.package(id).versions;
-    let found = versions.iter().find(|&&version| universe.version(version).number == number);
+    let found = versions
+        .iter()
+        .find(|&&version| universe.version(version).number == number);
     match found {
         Some(&version) => {
             marking.set_candidate(id, version);
@@ -152,7 +166,10 @@ fn select_version(
         None => Err(SolveError::UnknownVersion {
             name: universe.name(id).to_owned(),
             version: number.to_owned(),
-            available: versions.iter().map(|&version| universe.version(version).number.to_owned()).collect(),
+            available: versions
+                .iter()
+                .map(|&version| universe.version(version).number.to_owned())
+                .collect(),
         }),
     }
 }

@@ -35,7 +35,10 @@ impl<'text> Facts<'text> {
             facts.take(name, value);
         }
         if facts.name.is_empty() {
-            bail!("a stanza has no `Package` field: {:?}", stanza.text().lines().next().unwrap_or(""));
+            bail!(
+                "a stanza has no `Package` field: {:?}",
+                stanza.text().lines().next().unwrap_or("")
+            );
         }
         Ok(facts)
     }

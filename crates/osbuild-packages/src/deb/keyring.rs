@@ -1,0 +1,152 @@
+//! The keys that may sign a repository.
+
+use std::{
+    io::Cursor,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use pgp::{
+    composed::{Deserializable as _, SignedPublicKey},
+    types::KeyDetails as _,
+};
+
+/// Where apt looks for keys when a source names none.
+const TRUSTED_FILE: &str = "etc/apt/trusted.gpg";
+const TRUSTED_DIRECTORY: &str = "etc/apt/trusted.gpg.d";
+/// Where distributions put the keys of their own archives.
+const SHARED_DIRECTORY: &str = "usr/share/keyrings";
+/// Distributions' own keyrings are named so; vendors' keys in the same directory are not trusted for everything.
+const ARCHIVE_KEYRING_SUFFIXES: [&str; 3] = [
+    "-archive-keyring.gpg",
+    "-archive-keyring.pgp",
+    "-archive-keyring.asc",
+];
+
+/// Keys and the files they came from.
+#[derive(Debug, Clone, Default)]
+pub struct Keyring {
+    pub(super) keys: Vec<TrustedKey>,
+    sources: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct TrustedKey {
+    pub(super) certificate: SignedPublicKey,
+    pub(super) source: String,
+}
+
+impl Keyring {
+    /// Reads keyring files, binary or armored.
+    pub fn read(files: &[PathBuf]) -> Result<Self> {
+        let mut keyring = Self::default();
+        for file in files {
+            let bytes = fs_err::read(file)
+                .with_context(|| format!("reading the keyring {}", file.display()))?;
+            keyring.add(&bytes, &file.display().to_string())?;
+        }
+        Ok(keyring)
+    }
+
+    /// Reads the keyrings that apt and the distribution trust by default, under `root`.
+    pub fn read_default(root: &Path) -> Result<Self> {
+        Self::read(&default_keyring_files(root)?)
+    }
+
+    /// Adds the keys in `bytes`, binary or armored; `source` names them in messages.
+    pub fn add(&mut self, bytes: &[u8], source: &str) -> Result<()> {
+        self.sources.push(source.to_owned());
+        if bytes.get(8..12) == Some(b"KBXf") {
+            bail!("the keyring {source} is a GnuPG keybox; export its keys with `gpg --export`");
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let (keys, _) = SignedPublicKey::from_reader_many(Cursor::new(bytes.to_vec()))
+            .with_context(|| format!("reading the keyring {source}"))?;
+        let before = self.keys.len();
+        for key in keys {
+            match key {
+                Ok(certificate) => self.keys.push(TrustedKey {
+                    certificate,
+                    source: source.to_owned(),
+                }),
+                // A keyring may hold keys of kinds we do not know beside the one that is needed.
+                Err(error) => {
+                    tracing::debug!(%error, keyring = source, "skipping a key that cannot be read");
+                }
+            }
+        }
+        if self.keys.len() == before {
+            bail!("the keyring {source} has no OpenPGP key");
+        }
+        Ok(())
+    }
+
+    /// Keeps only the keys with one of these fingerprints (of the key or one of its subkeys).
+    #[must_use]
+    pub fn only(mut self, fingerprints: &[String]) -> Self {
+        let wanted: Vec<String> = fingerprints
+            .iter()
+            .map(|fingerprint| fingerprint.trim_end_matches('!').to_ascii_lowercase())
+            .collect();
+        self.keys.retain(|key| {
+            let certificate = &key.certificate;
+            let own = certificate
+                .public_subkeys
+                .iter()
+                .map(pgp::types::KeyDetails::fingerprint);
+            own.chain([certificate.fingerprint()])
+                .any(|fingerprint| wanted.contains(&fingerprint.to_string().to_ascii_lowercase()))
+        });
+        self
+    }
+
+    /// The files and other places that were read, for messages.
+    pub fn sources(&self) -> String {
+        if self.sources.is_empty() {
+            return "(no keyring)".to_owned();
+        }
+        self.sources.join(", ")
+    }
+}
+
+/// The keyring files that are trusted when nothing else is named.
+pub fn default_keyring_files(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let trusted = root.join(TRUSTED_FILE);
+    if fs_err::metadata(&trusted).is_ok_and(|metadata| metadata.len() > 0) {
+        files.push(trusted);
+    }
+    files.extend(files_ending_with(
+        &root.join(TRUSTED_DIRECTORY),
+        &[".gpg", ".asc"],
+    )?);
+    files.extend(files_ending_with(
+        &root.join(SHARED_DIRECTORY),
+        &ARCHIVE_KEYRING_SUFFIXES,
+    )?);
+    Ok(files)
+}
+
+fn files_ending_with(directory: &Path, suffixes: &[&str]) -> Result<Vec<PathBuf>> {
+    let entries = match fs_err::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).context("looking for keyrings"),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.context("looking for keyrings")?.path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if suffixes.iter().any(|suffix| name.ends_with(suffix)) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
