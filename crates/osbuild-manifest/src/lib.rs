@@ -23,6 +23,7 @@ pub mod json;
 pub mod manifest;
 pub mod module;
 pub mod module_metadata;
+mod python_metadata;
 pub mod resolve;
 pub mod runner;
 pub mod schema;

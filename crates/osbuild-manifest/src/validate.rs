@@ -8,6 +8,11 @@ use crate::module::ModuleIndex;
 use crate::suggestion::Suggestion;
 use crate::value::{Object, Value};
 
+/// The schema of manifests of format 1.
+pub const MANIFEST_SCHEMA_1: &str = include_str!("../schemas/osbuild1.json");
+/// The schema of manifests of format 2.
+pub const MANIFEST_SCHEMA_2: &str = include_str!("../schemas/osbuild2.json");
+
 /// Gives everything that is wrong with a manifest, sorted by place; nothing if it is valid.
 pub fn validate(
     manifest: &(impl AsRef<Value> + ?Sized),

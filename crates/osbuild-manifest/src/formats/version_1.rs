@@ -1,19 +1,13 @@
-//! A format.
-use crate::manifest::Manifest;
-use crate::module::ModuleIndex;
-use crate::resolve::ResolveError;
-use crate::validate::ValidationError;
-use crate::value::Value;
-pub(crate) fn validate(_manifest: &Value, _modules: &dyn ModuleIndex) -> Vec<ValidationError> {
-    Vec::new()
-}
-pub(crate) fn resolve(
-    _manifest: &Value,
-    _modules: &dyn ModuleIndex,
-    _host_runner: &str,
-) -> Result<Manifest, ResolveError> {
-    Err(ResolveError::new("not yet", &[]))
-}
-pub(crate) fn inspect(_manifest: &Manifest) -> Value {
-    Value::Null
-}
+//! Format 1: one tree, its build trees nested inside, at most one assembler.
+
+mod inspect;
+mod resolve;
+mod validate;
+
+pub(crate) use inspect::inspect;
+pub(crate) use resolve::resolve;
+pub(crate) use validate::validate;
+
+/// The name that this format has for the curl source.
+const FILES: &str = "org.osbuild.files";
+const CURL: &str = "org.osbuild.curl";
