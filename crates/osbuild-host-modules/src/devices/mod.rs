@@ -1,0 +1,6 @@
+//! Devices: they make files usable as block devices.
+
+mod loopback;
+mod partition_table;
+
+pub use loopback::Loopback;

@@ -1,0 +1,122 @@
+//! The sorted table of every module, and typed lookups by name.
+
+use osbuild_manifest::module::ModuleKind;
+
+use crate::{DeviceModule, InputModule, MountModule, SourceModule};
+use crate::{devices, inputs, mounts, sources};
+
+/// One module.
+pub struct HostModule {
+    /// What it is.
+    pub kind: ModuleKind,
+    /// Its name, such as `org.osbuild.curl`.
+    pub name: &'static str,
+    /// The text of its `meta.json`.
+    pub meta: &'static str,
+    code: Code,
+}
+
+#[derive(Clone, Copy)]
+enum Code {
+    Source(&'static dyn SourceModule),
+    Input(&'static dyn InputModule),
+    Device(&'static dyn DeviceModule),
+    Mount(&'static dyn MountModule),
+}
+
+/// Every module, sorted by folder and name.
+pub static HOST_MODULES: &[HostModule] = &[
+    HostModule {
+        kind: ModuleKind::Device,
+        name: "org.osbuild.loopback",
+        meta: include_str!("devices/loopback.meta.json"),
+        code: Code::Device(&devices::Loopback),
+    },
+    HostModule {
+        kind: ModuleKind::Input,
+        name: "org.osbuild.files",
+        meta: include_str!("inputs/files.meta.json"),
+        code: Code::Input(&inputs::Files),
+    },
+    HostModule {
+        kind: ModuleKind::Input,
+        name: "org.osbuild.tree",
+        meta: include_str!("inputs/tree.meta.json"),
+        code: Code::Input(&inputs::Tree),
+    },
+    HostModule {
+        kind: ModuleKind::Mount,
+        name: "org.osbuild.btrfs",
+        meta: include_str!("mounts/btrfs.meta.json"),
+        code: Code::Mount(&mounts::Btrfs),
+    },
+    HostModule {
+        kind: ModuleKind::Mount,
+        name: "org.osbuild.ext4",
+        meta: include_str!("mounts/ext4.meta.json"),
+        code: Code::Mount(&mounts::Ext4),
+    },
+    HostModule {
+        kind: ModuleKind::Mount,
+        name: "org.osbuild.fat",
+        meta: include_str!("mounts/fat.meta.json"),
+        code: Code::Mount(&mounts::Fat),
+    },
+    HostModule {
+        kind: ModuleKind::Mount,
+        name: "org.osbuild.xfs",
+        meta: include_str!("mounts/xfs.meta.json"),
+        code: Code::Mount(&mounts::Xfs),
+    },
+    HostModule {
+        kind: ModuleKind::Source,
+        name: "org.osbuild.curl",
+        meta: include_str!("sources/curl.meta.json"),
+        code: Code::Source(&sources::Curl),
+    },
+    HostModule {
+        kind: ModuleKind::Source,
+        name: "org.osbuild.inline",
+        meta: include_str!("sources/inline.meta.json"),
+        code: Code::Source(&sources::Inline),
+    },
+];
+
+/// Finds a module by what it is and its name.
+pub fn lookup(kind: ModuleKind, name: &str) -> Option<&'static HostModule> {
+    HOST_MODULES
+        .iter()
+        .find(|module| module.kind == kind && module.name == name)
+}
+
+/// Finds a source.
+pub fn source(name: &str) -> Option<&'static dyn SourceModule> {
+    match lookup(ModuleKind::Source, name)?.code {
+        Code::Source(module) => Some(module),
+        _ => None,
+    }
+}
+
+/// Finds an input.
+pub fn input(name: &str) -> Option<&'static dyn InputModule> {
+    match lookup(ModuleKind::Input, name)?.code {
+        Code::Input(module) => Some(module),
+        _ => None,
+    }
+}
+
+/// Finds a device.
+pub fn device(name: &str) -> Option<&'static dyn DeviceModule> {
+    match lookup(ModuleKind::Device, name)?.code {
+        Code::Device(module) => Some(module),
+        _ => None,
+    }
+}
+
+/// Finds a mount.
+pub fn mount(name: &str) -> Option<&'static dyn MountModule> {
+    match lookup(ModuleKind::Mount, name)?.code {
+        Code::Mount(module) => Some(module),
+        _ => None,
+    }
+}
