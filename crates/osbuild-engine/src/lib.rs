@@ -1,1 +1,30 @@
-//! Manifest to plan to outcome; no terminal, no network, no unsafe.
+//! Manifest to plan to outcome. A crate of its own for direction: it knows no terminal, no network and no unsafe code.
+//!
+//! A build goes through these modules in order:
+//!
+//! | module | does |
+//! |---|---|
+//! | [`module_catalog`] | finds the modules that a manifest names |
+//! | [`plan`] | decides what to fetch, reuse and build, as data |
+//! | [`execute`] | carries a plan out: sources, then pipelines side by side |
+//! | `run_pipeline` | one tree, stage after stage |
+//! | `run_stage` | one stage: services on the host, sandbox, result |
+//! | [`export`] | copies finished trees to the caller |
+//!
+//! What happens on the way is told by [`event::Event`]s; what came of it is an [`outcome::Outcome`].
+//! A failed stage is data in the outcome, not an error.
+
+mod build_root;
+pub mod event;
+pub mod execute;
+pub mod export;
+pub mod host_runner;
+mod host_services;
+pub mod module_catalog;
+pub mod outcome;
+pub mod plan;
+mod run_pipeline;
+mod run_stage;
+mod schedule;
+mod stage_arguments;
+mod stage_log;

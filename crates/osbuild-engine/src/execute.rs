@@ -1,0 +1,321 @@
+//! Carries a build out: sources, then pipelines side by side, then exports.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use indexmap::IndexMap;
+use osbuild_host_modules::{SourceEvent, SourceRequest, source};
+use osbuild_manifest::manifest::{Manifest, Source, StageId};
+use osbuild_sandbox::CancelToken;
+use osbuild_store::Store;
+
+use crate::build_root::{BuildRoots, SandboxShare};
+use crate::event::{Event, FetchProgress, Observer};
+use crate::export::export;
+use crate::host_services::Objects;
+use crate::module_catalog::ModuleCatalog;
+use crate::outcome::{FailedAt, Outcome, PipelineOutcome, SourceOutcome, SourceResult};
+use crate::plan::{CacheIndex, Plan, plan};
+use crate::run_pipeline::run_pipeline;
+use crate::run_stage::BuildContext;
+use crate::{schedule, stage_log};
+
+/// What a build is asked to do.
+#[derive(Debug)]
+pub struct BuildRequest {
+    /// This program, which is also every built-in module.
+    pub program: PathBuf,
+    /// The trees to make.
+    pub exports: Vec<ExportRequest>,
+    /// Results to keep in the store.
+    pub checkpoints: BTreeSet<StageId>,
+    /// Longest run time of a stage.
+    pub stage_timeout: Option<Duration>,
+    /// Pipelines that run side by side at most.
+    pub jobs: NonZeroUsize,
+    /// Ends the build when cancelled.
+    pub cancel: CancelToken,
+}
+
+/// A tree to make and hand out.
+#[derive(Clone, Debug)]
+pub struct ExportRequest {
+    /// Name or id of the pipeline.
+    pub pipeline: String,
+    /// The directory that its content is copied to.
+    pub destination: PathBuf,
+}
+
+/// What the store has of a manifest's results.
+pub struct StoreIndex<'a>(pub &'a Store);
+
+impl CacheIndex for StoreIndex<'_> {
+    fn contains(&self, id: &StageId) -> bool {
+        self.0.contains(id.as_str())
+    }
+}
+
+/// Builds a manifest.
+///
+/// # Errors
+/// Only what leaves no outcome to report, such as an unknown export. What fails on the way is in the outcome.
+pub fn build(
+    manifest: &Manifest,
+    request: &BuildRequest,
+    store: &Store,
+    catalog: &ModuleCatalog,
+    observer: &mut dyn Observer,
+) -> Result<Outcome> {
+    let wanted: Vec<String> = request
+        .exports
+        .iter()
+        .map(|export| export.pipeline.clone())
+        .collect();
+    let plan = plan(manifest, &wanted, &StoreIndex(store))?;
+    let mut outcome = Outcome::default();
+    fetch_sources(manifest, request, store, observer, &mut outcome)?;
+    if outcome.failure.is_some() {
+        return Ok(outcome);
+    }
+    if request.cancel.is_cancelled() {
+        outcome.failure = Some(FailedAt::Interrupted);
+        return Ok(outcome);
+    }
+    let built = Mutex::new(IndexMap::new());
+    let objects = Objects {
+        store,
+        built: &built,
+    };
+    if !plan.steps.is_empty() {
+        let share = SandboxShare::create(store, &request.program)?;
+        let context = BuildContext {
+            store,
+            objects: Objects {
+                store,
+                built: &built,
+            },
+            share: &share,
+            roots: &BuildRoots::default(),
+            catalog,
+            stage_timeout: request.stage_timeout,
+            cancel: &request.cancel,
+        };
+        run_steps(manifest, request, &context, &plan, observer, &mut outcome)?;
+    }
+    if outcome.failure.is_none() {
+        export_all(manifest, request, &plan, &objects)?;
+        outcome.metadata = collect_metadata(manifest, &objects)?;
+    }
+    Ok(outcome)
+}
+
+fn run_steps(
+    manifest: &Manifest,
+    request: &BuildRequest,
+    context: &BuildContext<'_>,
+    plan: &Plan,
+    observer: &mut dyn Observer,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let logs = stage_log::new_run_directory(&context.store.logs_dir())?;
+    let results = schedule::run(
+        &plan.steps,
+        request.jobs,
+        &request.cancel,
+        &|step, events| run_pipeline(context, manifest, step, &request.checkpoints, &logs, events),
+        &mut |event| observer.event(manifest, event),
+    );
+    for (step, result) in results {
+        record(outcome, plan.steps[step].pipeline, result);
+    }
+    if outcome.failure.is_none() && request.cancel.is_cancelled() {
+        outcome.failure = Some(FailedAt::Interrupted);
+    }
+    Ok(())
+}
+
+/// Adds what came of a pipeline. The first real failure counts: those after it were cancelled by it.
+fn record(outcome: &mut Outcome, pipeline: usize, result: Result<PipelineOutcome>) {
+    match result {
+        Ok(result) => {
+            let failed = result.stages.iter().find(|stage| !stage.success);
+            if let Some(stage) = failed {
+                let failure = match stage.ending {
+                    crate::outcome::Ending::Cancelled => FailedAt::Interrupted,
+                    _ => FailedAt::Stage {
+                        pipeline,
+                        stage: stage.stage,
+                    },
+                };
+                outcome.failure.get_or_insert(failure);
+            }
+            outcome.pipelines.insert(pipeline, result);
+        }
+        Err(error) => {
+            outcome.failure.get_or_insert(FailedAt::Engine {
+                pipeline: Some(pipeline),
+                error,
+            });
+        }
+    }
+}
+
+/// Asks every source of the manifest, in its order, until one fails.
+fn fetch_sources(
+    manifest: &Manifest,
+    request: &BuildRequest,
+    store: &Store,
+    observer: &mut dyn Observer,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    for (index, source) in manifest.sources.iter().enumerate() {
+        if request.cancel.is_cancelled() {
+            outcome.failure = Some(FailedAt::Interrupted);
+            return Ok(());
+        }
+        observer.event(manifest, &Event::SourceStarted { source: index });
+        let result = fetch_source(index, source, request, store, &mut |event| {
+            observer.event(manifest, event);
+        })?;
+        let success = result.success;
+        let result = Arc::new(result);
+        observer.event(
+            manifest,
+            &Event::SourceFinished {
+                source: index,
+                outcome: Arc::clone(&result),
+            },
+        );
+        outcome.sources.push(SourceOutcome::clone(&result));
+        if !success {
+            outcome.failure = Some(if request.cancel.is_cancelled() {
+                FailedAt::Interrupted
+            } else {
+                FailedAt::Source { source: index }
+            });
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Runs a source on a thread of its own and hands its events on in this one.
+fn fetch_source(
+    index: usize,
+    description: &Source,
+    request: &BuildRequest,
+    store: &Store,
+    on_event: &mut dyn FnMut(&Event),
+) -> Result<SourceOutcome> {
+    let module = source(&description.name)
+        .with_context(|| format!("no source `{}` is built in", description.name))?;
+    let items = description.items.to_serde();
+    let options = description.options.to_serde();
+    let cache = store.downloads_dir();
+    let (sender, receiver) = channel();
+    let outcome = thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            let sender = sender;
+            module.download(
+                &SourceRequest {
+                    items: &items,
+                    options: &options,
+                    cache: &cache,
+                    cancel: &request.cancel,
+                },
+                &|event| {
+                    if sender.send(event).is_err() {
+                        tracing::debug!("a source spoke after its end");
+                    }
+                },
+            )
+        });
+        for event in receiver {
+            on_event(&translate(index, event));
+        }
+        worker.join()
+    });
+    let outcome = outcome.map_err(|_| anyhow::anyhow!("source `{}` panicked", description.name))?;
+    Ok(SourceOutcome {
+        source: index,
+        source_type: outcome.source_type.to_owned(),
+        success: outcome.success,
+        results: outcome
+            .results
+            .into_iter()
+            .map(|result| SourceResult {
+                checksum: result.checksum,
+                cached: result.cached,
+                error: result.error,
+            })
+            .collect(),
+    })
+}
+
+fn translate(source: usize, event: SourceEvent) -> Event {
+    match event {
+        SourceEvent::Log(line) => Event::SourceLog { source, line },
+        SourceEvent::Progress {
+            bytes_done,
+            bytes_total,
+            files_done,
+            files_total,
+        } => Event::SourceProgress {
+            source,
+            progress: FetchProgress {
+                bytes_done,
+                bytes_total: bytes_total.unwrap_or_default(),
+                files_done: files_done as u64,
+                files_total: files_total as u64,
+            },
+        },
+    }
+}
+
+fn export_all(
+    manifest: &Manifest,
+    request: &BuildRequest,
+    plan: &Plan,
+    objects: &Objects<'_>,
+) -> Result<()> {
+    for (wanted, (word, pipeline)) in request.exports.iter().zip(&plan.exports) {
+        let pipeline = &manifest.pipelines[*pipeline];
+        let id = pipeline.id().with_context(|| {
+            format!("pipeline `{word}` has no stages, so there is no tree to export")
+        })?;
+        let object = objects
+            .get(id.as_str())?
+            .with_context(|| format!("the tree of pipeline `{word}` is not there"))?;
+        export(&object, &wanted.destination)?;
+    }
+    Ok(())
+}
+
+/// Gathers what stages left, built now or cached, for every pipeline whose tree is at hand.
+fn collect_metadata(
+    manifest: &Manifest,
+    objects: &Objects<'_>,
+) -> Result<IndexMap<usize, IndexMap<StageId, serde_json::Value>>> {
+    let mut all = IndexMap::new();
+    for (index, pipeline) in manifest.pipelines.iter().enumerate() {
+        let Some(id) = pipeline.id() else { continue };
+        let Some(object) = objects.get(id.as_str())? else {
+            continue;
+        };
+        let mut by_stage = IndexMap::new();
+        let mut metadata = object.metadata()?;
+        for stage in &pipeline.stages {
+            if let Some(metadata) = metadata.remove(stage.id.as_str()) {
+                by_stage.insert(stage.id.clone(), metadata);
+            }
+        }
+        all.insert(index, by_stage);
+    }
+    Ok(all)
+}
