@@ -18,6 +18,7 @@
 //! | `compile` | recipe and lock to a manifest; the same bytes every time |
 //! | `build_manifest` | all of it, for the commands |
 
+mod apt;
 mod attachments;
 mod build_manifest;
 mod compile;
@@ -32,6 +33,7 @@ mod section;
 mod size;
 mod solve;
 
+pub use apt::AptSolver;
 pub use attachments::Attachments;
 pub use build_manifest::{
     CompiledRecipe, LockChoice, SolveEnvironment, StaleLockFile, build_manifest, lock_recipe,

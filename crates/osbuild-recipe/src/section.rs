@@ -287,6 +287,7 @@ fn suggest(what: &str, name: &str, known: &[&str]) -> String {
         None => {
             let mut names: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
             names.sort();
+            names.dedup();
             format!("known {what}: {}", names.join(", "))
         }
     }

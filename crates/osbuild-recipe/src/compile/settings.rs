@@ -97,13 +97,13 @@ pub(super) fn after_packages(recipe: &Recipe, lock: &Lock) -> Vec<SystemFile> {
             host_keys_unit(),
         ));
     }
-    if let (Some(disk), Some(kernel)) = (&recipe.disk, &recipe.kernel) {
-        if disk.firmware.is_some() {
-            files.push(SystemFile::new(
-                "/etc/default/grub",
-                grub_defaults(recipe, kernel, disk.menu_timeout),
-            ));
-        }
+    if let (Some(disk), Some(kernel)) = (&recipe.disk, &recipe.kernel)
+        && disk.firmware.is_some()
+    {
+        files.push(SystemFile::new(
+            "/etc/default/grub",
+            grub_defaults(recipe, kernel, disk.menu_timeout),
+        ));
     }
     files
 }

@@ -4,12 +4,19 @@ use serde_json::{Map, Value, json};
 
 /// A stage with options only.
 pub(super) fn stage(name: &str, options: Value) -> Value {
-    json!({ "type": name, "options": options })
+    Value::Object(Map::from_iter([
+        ("type".to_owned(), Value::from(name)),
+        ("options".to_owned(), options),
+    ]))
 }
 
 /// A stage with inputs.
 pub(super) fn stage_with_inputs(name: &str, inputs: Value, options: Value) -> Value {
-    json!({ "type": name, "inputs": inputs, "options": options })
+    Value::Object(Map::from_iter([
+        ("type".to_owned(), Value::from(name)),
+        ("inputs".to_owned(), inputs),
+        ("options".to_owned(), options),
+    ]))
 }
 
 /// An input of files that sources bring, by reference.

@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_hash_that_a_shell_ate_is_refused() {
-        for value in ["$6$", "$6$saltsalt", "$6$saltsalt$short", &SHA512[..100]] {
+        for value in ["$6$", "$6$saltsalt", "$6$saltsalt$short", &SHA512[..90]] {
             let found = errors(value);
             assert_eq!(found.len(), 1, "{value}");
             assert!(found[0].message.contains("damaged"), "{}", found[0].message);

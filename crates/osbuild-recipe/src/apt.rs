@@ -1,0 +1,314 @@
+//! Chooses packages as apt would, from the recipe's repositories or those of the host's own apt.
+
+mod host;
+mod snapshot;
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+use osbuild_fetch::{FetchOptions, Proxy};
+use osbuild_packages::deb::apt_configuration::host_apt_configuration;
+use osbuild_packages::deb::download::{Download, FetchDownload};
+use osbuild_packages::deb::repository::{LoadOptions, Repository as Archive, load};
+use osbuild_packages::deb::solve::{
+    BaseSet, PackagePin, Pin, PinTarget, SolveRequest, solve as choose,
+};
+use osbuild_packages::deb::universe::Universe;
+
+use crate::lock::LockedPackage;
+use crate::recipe::{Base, Repository};
+use crate::solve::{PackageRequest, PackageSolver, PackageSources, Solution};
+use snapshot::Recorder;
+
+/// apt's priority for versions that must never be installed.
+const FORBIDDEN: i32 = -1;
+
+/// Chooses packages as apt would.
+pub struct AptSolver {
+    cache: PathBuf,
+    host_root: PathBuf,
+    mirror: Option<String>,
+    keyring: Option<PathBuf>,
+    download: Option<Box<dyn Download>>,
+}
+
+/// The archives to read and what the host says about using them.
+struct Archives {
+    list: Vec<Archive>,
+    pins: Vec<Pin>,
+    download: ByScheme,
+    /// For each archive, mirrors with the same content.
+    alternatives: Vec<Vec<String>>,
+}
+
+impl AptSolver {
+    /// A solver that keeps package lists in a folder.
+    pub fn new(cache: &Path) -> Self {
+        Self {
+            cache: cache.to_owned(),
+            host_root: PathBuf::from("/"),
+            mirror: None,
+            keyring: None,
+            download: None,
+        }
+    }
+
+    /// Reads the release from this mirror instead of the host's, when the recipe names no repositories.
+    #[must_use]
+    pub fn with_mirror(mut self, mirror: &str) -> Self {
+        self.mirror = Some(mirror.trim_end_matches('/').to_owned());
+        self
+    }
+
+    /// Trusts the keys in this file instead of the usual ones, when the recipe names no repositories.
+    #[must_use]
+    pub fn with_keyring(mut self, keyring: &Path) -> Self {
+        self.keyring = Some(keyring.to_owned());
+        self
+    }
+
+    /// Takes the host's apt configuration and os-release from below another folder than `/`.
+    #[must_use]
+    pub fn with_host_root(mut self, root: &Path) -> Self {
+        root.clone_into(&mut self.host_root);
+        self
+    }
+
+    /// Brings files of repositories in another way than over the network.
+    #[must_use]
+    pub fn with_download(mut self, download: Box<dyn Download>) -> Self {
+        self.download = Some(download);
+        self
+    }
+
+    fn archives(&self, sources: &PackageSources) -> Result<Archives> {
+        if !sources.repositories.is_empty() {
+            return Ok(named(&sources.repositories));
+        }
+        if let Some(mirror) = &self.mirror {
+            return Ok(named(&[self.main_suite(mirror, sources)]));
+        }
+        let mut archives = self.host_archives(sources)?;
+        if let Some(keyring) = &self.keyring {
+            for archive in &mut archives.list {
+                archive.keyring = vec![keyring.clone()];
+                archive.keys.clear();
+            }
+        }
+        Ok(archives)
+    }
+
+    /// The release's main suite on a mirror.
+    fn main_suite(&self, mirror: &str, sources: &PackageSources) -> Repository {
+        let distribution = sources.release.distribution();
+        let components = distribution.components().iter();
+        Repository {
+            mirrors: vec![mirror.to_owned()],
+            suites: vec![sources.release.code_name().to_owned()],
+            components: components.map(|name| (*name).to_owned()).collect(),
+            keyring: self
+                .keyring
+                .clone()
+                .unwrap_or_else(|| PathBuf::from(distribution.keyring())),
+            place: crate::problem::Place::default(),
+        }
+    }
+
+    /// What the host's apt uses, when the host is of the wanted release.
+    fn host_archives(&self, sources: &PackageSources) -> Result<Archives> {
+        let advice = "name `repositories` in the recipe, or give `--mirror` and `--keyring`";
+        let wanted = sources.release;
+        if host::release(&self.host_root)? != Some(wanted) {
+            bail!(
+                "the recipe names no repositories, and this machine's apt cannot stand in: it is not {wanted}; {advice}"
+            );
+        }
+        let configuration = host_apt_configuration(&self.host_root)
+            .context("reading this machine's apt configuration")?;
+        let Some(configuration) = configuration else {
+            bail!("the recipe names no repositories, and this machine's apt has none; {advice}");
+        };
+        let archives: Vec<Archive> = configuration
+            .repositories
+            .into_iter()
+            .filter(|archive| is_suite_of(&archive.suite, wanted.code_name()))
+            .collect();
+        if archives.is_empty() {
+            bail!(
+                "the recipe names no repositories, and this machine's apt has none for the suite `{}`; {advice}",
+                wanted.code_name()
+            );
+        }
+        Ok(Archives {
+            alternatives: archives.iter().map(|_| Vec::new()).collect(),
+            list: archives,
+            pins: configuration.pins,
+            download: ByScheme::new(
+                configuration.http_proxy.as_deref(),
+                configuration.https_proxy.as_deref(),
+            ),
+        })
+    }
+}
+
+/// Whether a suite belongs to a release: `bookworm`, `bookworm-updates`, … but not a third party's own name.
+fn is_suite_of(suite: &str, code_name: &str) -> bool {
+    suite
+        .strip_prefix(code_name)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '/']))
+}
+
+fn named(repositories: &[Repository]) -> Archives {
+    let mut archives = Vec::new();
+    let mut alternatives = Vec::new();
+    for repository in repositories {
+        let Some((first, others)) = repository.mirrors.split_first() else {
+            continue;
+        };
+        let components: Vec<&str> = repository.components.iter().map(String::as_str).collect();
+        for suite in &repository.suites {
+            archives.push(Archive {
+                keyring: vec![repository.keyring.clone()],
+                ..Archive::new(first, suite, &components)
+            });
+            alternatives.push(others.to_vec());
+        }
+    }
+    Archives {
+        list: archives,
+        pins: Vec::new(),
+        download: ByScheme::new(None, None),
+        alternatives,
+    }
+}
+
+impl PackageSolver for AptSolver {
+    fn solve(&self, sources: &PackageSources, requests: &[PackageRequest]) -> Result<Solution> {
+        let archives = self.archives(sources)?;
+        let download: &dyn Download = match &self.download {
+            Some(download) => download.as_ref(),
+            None => &archives.download,
+        };
+        let recorder = Recorder::new(download);
+        let options = LoadOptions {
+            download: &recorder,
+            cache: &self.cache,
+            keyring_root: &self.host_root,
+            now: SystemTime::now(),
+        };
+        let architecture = sources.architecture.word();
+        let indices = load(&archives.list, architecture, &options)?;
+        let universe = Universe::read(&indices, architecture)?;
+        let packages = requests
+            .iter()
+            .map(|request| {
+                let pins = choose(&universe, &apt_request(request, &archives.pins))
+                    .with_context(|| format!("choosing packages for {}", request.purpose))?;
+                Ok(pins.into_iter().map(|pin| locked(pin, &archives)).collect())
+            })
+            .collect::<Result<_>>()?;
+        let (repositories, date) = recorder.snapshot(&archives.list)?;
+        Ok(Solution {
+            repositories,
+            packages,
+            date,
+        })
+    }
+}
+
+fn apt_request(request: &PackageRequest, host_pins: &[Pin]) -> SolveRequest {
+    let excluded = request.exclude.iter().map(|name| Pin {
+        package: name.clone(),
+        target: PinTarget::Version("*".to_owned()),
+        priority: FORBIDDEN,
+    });
+    SolveRequest {
+        packages: request.include.clone(),
+        base: match request.base {
+            Base::Essential => BaseSet::Essential,
+            Base::Apt => BaseSet::Apt,
+            Base::Required => BaseSet::Minbase,
+            Base::Important => BaseSet::Important,
+            Base::Standard => BaseSet::Standard,
+        },
+        pins: excluded.chain(host_pins.iter().cloned()).collect(),
+    }
+}
+
+fn locked(pin: PackagePin, archives: &Archives) -> LockedPackage {
+    let mut urls = vec![pin.url];
+    for (archive, mirrors) in archives.list.iter().zip(&archives.alternatives) {
+        if let Some(rest) = urls[0].strip_prefix(archive.uri.as_str()) {
+            let others: Vec<String> = mirrors
+                .iter()
+                .map(|mirror| format!("{mirror}{rest}"))
+                .collect();
+            urls.extend(others);
+            break;
+        }
+    }
+    LockedPackage {
+        name: pin.name,
+        version: pin.version,
+        architecture: pin.architecture,
+        urls,
+        sha256: pin.sha256,
+        size: pin.size,
+    }
+}
+
+/// Downloads by the proxy that apt uses for the scheme, else by what the environment says.
+struct ByScheme {
+    http: FetchDownload,
+    https: FetchDownload,
+}
+
+impl ByScheme {
+    fn new(plain: Option<&str>, encrypted: Option<&str>) -> Self {
+        Self {
+            http: fetch_by(plain),
+            https: fetch_by(encrypted),
+        }
+    }
+}
+
+/// apt writes `DIRECT` for "no proxy".
+fn fetch_by(proxy: Option<&str>) -> FetchDownload {
+    let proxy = match proxy {
+        None => Proxy::Environment,
+        Some("DIRECT") => Proxy::Direct,
+        Some(url) => Proxy::Url(url.to_owned()),
+    };
+    FetchDownload {
+        options: FetchOptions {
+            proxy,
+            ..FetchOptions::default()
+        },
+    }
+}
+
+impl Download for ByScheme {
+    fn download(&self, url: &str) -> Result<Option<Vec<u8>>> {
+        if url.starts_with("https:") {
+            self.https.download(url)
+        } else {
+            self.http.download(url)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suites_of_a_release_are_told_from_others() {
+        for suite in ["bookworm", "bookworm-updates", "bookworm/updates"] {
+            assert!(is_suite_of(suite, "bookworm"), "{suite}");
+        }
+        for suite in ["nodistro", "trixie", "bookwormish", "stable"] {
+            assert!(!is_suite_of(suite, "bookworm"), "{suite}");
+        }
+    }
+}
