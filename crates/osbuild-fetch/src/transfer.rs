@@ -193,9 +193,14 @@ impl Transfer<'_> {
     }
 
     fn refused(&self, response: &Response, status: StatusCode) -> Failure {
-        let final_url = crate::url::without_password(response.url().as_str());
+        let was_redirected = self.was_redirected(response);
+        let url = if was_redirected {
+            crate::url::without_password(response.url().as_str())
+        } else {
+            self.shown.to_owned()
+        };
         let error = FetchError::Status {
-            url: final_url,
+            url,
             status: status.as_u16(),
         };
         let is_passing = status.is_server_error()
@@ -203,7 +208,6 @@ impl Transfer<'_> {
                 status,
                 StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
             );
-        let was_redirected = reqwest::Url::parse(self.url).is_ok_and(|url| url != *response.url());
         let blame = match (is_passing, was_redirected) {
             (true, _) => Blame::Nobody,
             // A redirecting service may choose a better mirror next time.
@@ -215,6 +219,19 @@ impl Transfer<'_> {
             blame,
             retry_after: retry_after(response),
         }
+    }
+
+    /// Whether the answer is of another URL; reqwest leaves user and password out of it.
+    fn was_redirected(&self, response: &Response) -> bool {
+        use reqwest::Url;
+        let place = |url: &Url| {
+            (
+                url.origin(),
+                url.path().to_owned(),
+                url.query().map(str::to_owned),
+            )
+        };
+        Url::parse(self.url).is_ok_and(|asked| place(&asked) != place(response.url()))
     }
 
     fn request_failure(&self, error: reqwest::Error) -> Failure {

@@ -3,4 +3,6 @@
 //! A crate of its own so that it is only ever a dev-dependency: nothing here reaches the program.
 
 pub mod needs;
+pub mod private_mounts;
+pub mod server;
 pub mod tree;
