@@ -1,2 +1,35 @@
-//! Entrance.
-fn main() {}
+//! The program: command line in, images out. The only crate that prints.
+
+use std::process::ExitCode;
+
+mod build_command;
+mod command_line;
+mod failure;
+mod interrupts;
+mod manifest_command;
+mod manifest_document;
+mod monitor;
+mod recipe_commands;
+mod report;
+mod run_build;
+mod tell;
+
+fn main() -> ExitCode {
+    // Process 1 of a sandbox, a module inside it, or the command line: decided by argv[0], before
+    // anything else is looked at.
+    osbuild_sandbox::init::main_if_requested();
+    if let Some(code) = std::env::args_os()
+        .next()
+        .and_then(|name| osbuild_stages::run_module(&name))
+    {
+        return code;
+    }
+    tell::start_logging();
+    match build_command::run_command_line() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failures) => {
+            tell::failures(&failures);
+            ExitCode::from(failures.exit_code())
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The main flow: from the command line to a built image.
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::thread;
+
+use anyhow::anyhow;
+use clap::Parser as _;
+use osbuild_engine::event::Observer;
+use osbuild_engine::execute::ExportRequest;
+use osbuild_engine::module_catalog::ModuleCatalog;
+use osbuild_manifest::manifest::Manifest;
+use osbuild_recipe::OutputFormat;
+
+use crate::command_line::{BuildArguments, Command, CommandLine};
+use crate::failure::{Failure, FailureKind, Failures};
+use crate::manifest_command::load_for_build;
+use crate::manifest_document::read_text;
+use crate::monitor::{LiveMonitor, LogMonitor, NullMonitor, OneAtATime, Paper, PlainMonitor};
+use crate::recipe_commands::{check_recipe, compile_recipe, is_recipe};
+use crate::report::stage_failure::failure_of;
+use crate::run_build::{BuildOptions, become_builder, run_build};
+use crate::{manifest_command, recipe_commands, tell};
+
+/// The version of upstream osbuild whose interface this program has; callers compare it.
+const INTERFACE_VERSION: u32 = 191;
+
+/// Parses the command line and does what it says.
+pub(crate) fn run_command_line() -> Result<(), Failures> {
+    let line = CommandLine::parse();
+    if line.version {
+        tell::data(&format!("osbuild {INTERFACE_VERSION}\n"));
+        return Ok(());
+    }
+    match &line.command {
+        Some(Command::Build(arguments)) => run(arguments),
+        Some(Command::Manifest(arguments)) => recipe_commands::print_manifest(arguments),
+        Some(Command::Lock(arguments)) => recipe_commands::write_lock(arguments),
+        None => manifest_command::run(&line.manifest),
+    }
+}
+
+/// Builds a recipe or a manifest.
+fn run(arguments: &BuildArguments) -> Result<(), Failures> {
+    let catalog = ModuleCatalog::built_in();
+    let work = if is_recipe(&arguments.file) {
+        work_of_recipe(arguments, &catalog)?
+    } else {
+        work_of_manifest(arguments, &catalog)?
+    };
+    let jobs = arguments
+        .jobs
+        .or_else(|| thread::available_parallelism().ok())
+        .unwrap_or(NonZeroUsize::MIN);
+    let options = BuildOptions {
+        store: &arguments.store,
+        exports: work.exports,
+        checkpoints: BTreeSet::new(),
+        stage_timeout: arguments.stage_timeout,
+        jobs,
+    };
+    let mut monitor = monitor(arguments);
+    let built = run_build(&work.manifest, &catalog, &options, monitor.as_mut())?;
+    if let Some(failure) = failure_of(&work.manifest, built.outcome) {
+        return Err(failure.into());
+    }
+    for path in work.results {
+        if !arguments.quiet {
+            tell::note(&format!("wrote {}", path.display()));
+        }
+    }
+    Ok(())
+}
+
+/// What `osbuild build` was asked for, ready for the engine.
+struct Work {
+    manifest: Manifest,
+    exports: Vec<ExportRequest>,
+    /// What will be there afterwards.
+    results: Vec<PathBuf>,
+}
+
+fn work_of_recipe(arguments: &BuildArguments, catalog: &ModuleCatalog) -> Result<Work, Failures> {
+    // What is wrong with the recipe comes first; only then privileges, and only then the network.
+    check_recipe(&arguments.file)?;
+    become_builder()?;
+    let compiled = compile_recipe(&arguments.file, &arguments.repository, &arguments.store)?;
+    let name = format!("manifest of {}", arguments.file.display());
+    let manifest = load_for_build(&name, &compiled.manifest_text, catalog)?;
+    let exports = compiled
+        .exports
+        .iter()
+        .map(|export| ExportRequest {
+            pipeline: export.pipeline.clone(),
+            destination: match export.format {
+                OutputFormat::Directory => arguments.output.join(&export.file_name),
+                _ => arguments.output.clone(),
+            },
+        })
+        .collect();
+    let results = compiled
+        .exports
+        .iter()
+        .map(|export| arguments.output.join(&export.file_name))
+        .collect();
+    Ok(Work {
+        manifest,
+        exports,
+        results,
+    })
+}
+
+fn work_of_manifest(arguments: &BuildArguments, catalog: &ModuleCatalog) -> Result<Work, Failures> {
+    let name = arguments.file.to_string_lossy();
+    let manifest = load_for_build(&name, &read_text(&name)?, catalog)?;
+    let pipelines = if arguments.export.is_empty() {
+        let last = manifest.pipelines.last().map(|last| last.name.clone());
+        last.into_iter().collect()
+    } else {
+        arguments.export.clone()
+    };
+    if pipelines.is_empty() {
+        let error = anyhow!("`{name}` has no pipelines, so there is nothing to build");
+        return Err(Failure::new(FailureKind::Document, error).into());
+    }
+    if let Some(unknown) = pipelines
+        .iter()
+        .find(|word| manifest.find_pipeline(word).is_none())
+    {
+        let error = anyhow!("`{name}` has no pipeline `{unknown}`");
+        let names: Vec<&str> = manifest
+            .pipelines
+            .iter()
+            .map(|pipeline| pipeline.name.as_str())
+            .collect();
+        let failure = Failure::new(FailureKind::Build, error)
+            .with_hint(format!("its pipelines are: {}", names.join(", ")));
+        return Err(failure.into());
+    }
+    become_builder()?;
+    let is_single = pipelines.len() == 1;
+    let exports: Vec<ExportRequest> = pipelines
+        .into_iter()
+        .map(|pipeline| ExportRequest {
+            destination: if is_single {
+                arguments.output.clone()
+            } else {
+                arguments.output.join(&pipeline)
+            },
+            pipeline,
+        })
+        .collect();
+    let results = exports
+        .iter()
+        .map(|export| export.destination.clone())
+        .collect();
+    Ok(Work {
+        manifest,
+        exports,
+        results,
+    })
+}
+
+fn monitor(arguments: &BuildArguments) -> Box<dyn Observer> {
+    if arguments.quiet {
+        Box::new(NullMonitor)
+    } else if arguments.verbose {
+        Box::new(OneAtATime::new(LogMonitor::new(Paper::stderr())))
+    } else if std::io::stderr().is_terminal() {
+        Box::new(LiveMonitor::new())
+    } else {
+        Box::new(PlainMonitor::new(Paper::stderr()))
+    }
+}

@@ -1,0 +1,139 @@
+//! A manifest on its way from text to a resolved [`Manifest`], with its errors placed in the text.
+
+use std::io::Read as _;
+
+use anyhow::{Context as _, Result, anyhow};
+use osbuild_engine::host_runner::host_runner;
+use osbuild_engine::module_catalog::ModuleCatalog;
+use osbuild_manifest::document::{Document, PathElement, Position, parse};
+use osbuild_manifest::manifest::{Manifest, Version};
+use osbuild_manifest::resolve::resolve;
+use osbuild_manifest::validate::ValidationError;
+
+use crate::failure::{Failure, FailureKind, Failures, Place};
+use crate::tell;
+
+/// A manifest that was read, with the name to call it by.
+pub(crate) struct ManifestDocument {
+    /// The path as given, or `<stdin>`.
+    pub(crate) name: String,
+    pub(crate) document: Document,
+}
+
+/// Reads a manifest from a file, or from standard input for `-`.
+pub(crate) fn read_text(name: &str) -> Result<String> {
+    let mut bytes = Vec::new();
+    if name == "-" {
+        std::io::stdin()
+            .read_to_end(&mut bytes)
+            .context("reading standard input")?;
+    } else {
+        bytes = fs_err::read(name)?;
+    }
+    String::from_utf8(bytes).with_context(|| format!("`{name}` is not UTF-8 text"))
+}
+
+impl ManifestDocument {
+    /// Parses a manifest.
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Self, Failure> {
+        let name = if name == "-" { "<stdin>" } else { name };
+        let document = parse(text).map_err(|error| {
+            let place = Place {
+                file: name.to_owned(),
+                text: text.to_owned(),
+                line: error.line,
+                column: error.column,
+                length: 1,
+            };
+            Failure::new(
+                FailureKind::Document,
+                anyhow!("`{name}` is not JSON: {}", error.message),
+            )
+            .with_place(Some(place))
+        })?;
+        Ok(Self {
+            name: name.to_owned(),
+            document,
+        })
+    }
+
+    /// Tells the format; none if it is none that exists.
+    pub(crate) fn version(&self) -> Option<Version> {
+        Version::detect(&self.document.value)
+    }
+
+    /// Resolves a manifest that is valid.
+    pub(crate) fn resolve(&self, catalog: &ModuleCatalog) -> Result<Manifest, Failure> {
+        let runner = host_runner(std::path::Path::new("/"))?;
+        let manifest = resolve(&self.document.value, catalog, &runner).map_err(|error| {
+            Failure::new(FailureKind::Build, anyhow!("{}", error.message))
+                .with_place(self.place(&error.path))
+        })?;
+        for warning in &manifest.warnings {
+            tell::note(&format!("warning: {}", warning.message));
+        }
+        Ok(manifest)
+    }
+
+    /// Gives the place of a value, or of the nearest one around it.
+    fn place(&self, path: &[PathElement]) -> Option<Place> {
+        let position = self.document.positions.locate_nearest(path)?;
+        Some(self.place_at(position))
+    }
+
+    fn place_at(&self, position: Position) -> Place {
+        Place {
+            file: self.name.clone(),
+            text: self.document.positions.text().to_owned(),
+            line: position.line,
+            column: position.column,
+            length: position.length,
+        }
+    }
+
+    /// Describes validation errors for people: place, words and suggestions.
+    pub(crate) fn failures(&self, errors: &[ValidationError]) -> Failures {
+        let failures = errors
+            .iter()
+            .map(|error| {
+                let failure = Failure::new(
+                    FailureKind::Document,
+                    anyhow!("{}: {}", error.id(), error.message),
+                )
+                .with_place(self.error_place(error));
+                error
+                    .suggestions
+                    .iter()
+                    .fold(failure, |failure, suggestion| {
+                        failure.with_hint(format!(
+                            "`{}` is not known; did you mean {}?",
+                            suggestion.word,
+                            list_of_words(&suggestion.nearest)
+                        ))
+                    })
+            })
+            .collect();
+        Failures(failures)
+    }
+
+    /// Gives the place of an error: the unknown key itself where one key is to blame.
+    fn error_place(&self, error: &ValidationError) -> Option<Place> {
+        if let [suggestion] = error.suggestions.as_slice() {
+            let mut path = error.path.clone();
+            path.push(suggestion.word.as_str().into());
+            if let Some(position) = self.document.positions.locate_key(&path) {
+                return Some(self.place_at(position));
+            }
+        }
+        self.place(&error.path)
+    }
+}
+
+/// Writes words as `a`, `b` or `c`.
+fn list_of_words(words: &[String]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}

@@ -1,0 +1,187 @@
+//! `LogMonitor`: the whole log, stage after stage, in upstream's form.
+
+use osbuild_engine::event::{Event, Observer};
+use osbuild_manifest::manifest::{Manifest, Pipeline, Stage};
+
+use super::Paper;
+
+/// Writes what upstream's monitor of the same name writes.
+pub(crate) struct LogMonitor {
+    paper: Paper,
+    decoder: LossyDecoder,
+}
+
+impl LogMonitor {
+    pub(crate) fn new(paper: Paper) -> Self {
+        Self {
+            paper,
+            decoder: LossyDecoder::default(),
+        }
+    }
+
+    fn pipeline_started(&mut self, pipeline: &Pipeline) {
+        let id = pipeline.id().map_or("None", |id| id.as_str());
+        self.paper
+            .write_bold(&format!("Pipeline {}: {id}", pipeline.name));
+        let root = pipeline.build.as_ref().map_or("<host>", |id| id.as_str());
+        let mut text = format!("\nBuild\n  root: {root}");
+        text += &format!(
+            "\n  runner: {} ({})",
+            pipeline.runner.requested, pipeline.runner.file_name
+        );
+        if let Some(epoch) = pipeline.source_epoch {
+            text += &format!("\n  source-epoch: {} [{epoch}]", c_time(epoch));
+        }
+        text.push('\n');
+        self.paper.write(&text);
+    }
+
+    fn stage_started(&mut self, stage: &Stage) {
+        self.decoder = LossyDecoder::default();
+        self.paper
+            .write_bold(&format!("{}: {}", stage.name, stage.id.as_str()));
+        self.paper
+            .write(&format!(" {}\n", stage.options.to_indented_python_json(2)));
+    }
+
+    fn source_started(&mut self, manifest: &Manifest, source: usize) {
+        let source = &manifest.sources[source];
+        self.paper
+            .write_bold(&format!("Pipeline source {}: {}", source.name, source.id));
+        self.paper.write("\nBuild\n  root: <host>\n");
+    }
+}
+
+impl Observer for LogMonitor {
+    fn event(&mut self, manifest: &Manifest, event: &Event) {
+        match event {
+            Event::SourceStarted { source } => self.source_started(manifest, *source),
+            Event::SourceLog { source, line } => {
+                let name = &manifest.sources[*source].name;
+                self.paper
+                    .write(&format!("source/{name} ({name}): {line}\n"));
+            }
+            Event::PipelineStarted { pipeline, .. } => {
+                self.pipeline_started(&manifest.pipelines[*pipeline]);
+            }
+            Event::StageStarted { pipeline, stage } => {
+                self.stage_started(&manifest.pipelines[*pipeline].stages[*stage]);
+            }
+            Event::StageOutput { bytes, .. } => {
+                let text = self.decoder.decode(bytes);
+                self.paper.write(&text);
+            }
+            Event::StageFinished { outcome, .. } => {
+                let rest = self.decoder.finish();
+                self.paper.write(&format!(
+                    "{rest}\n⏱  Duration: {:.2}s\n",
+                    outcome.duration.as_secs_f64()
+                ));
+            }
+            Event::SourceProgress { .. }
+            | Event::SourceFinished { .. }
+            | Event::PipelineFinished { .. } => {}
+        }
+    }
+}
+
+/// Decodes UTF-8 that comes in pieces, a character cut in two included.
+#[derive(Default)]
+struct LossyDecoder {
+    /// The beginning of a character whose end has not come yet, at most three bytes.
+    rest: Vec<u8>,
+}
+
+impl LossyDecoder {
+    fn decode(&mut self, bytes: &[u8]) -> String {
+        self.rest.extend_from_slice(bytes);
+        let mut text = String::new();
+        let mut done = 0;
+        for chunk in self.rest.utf8_chunks() {
+            text.push_str(chunk.valid());
+            done += chunk.valid().len();
+            let invalid = chunk.invalid();
+            let is_last = done + invalid.len() == self.rest.len();
+            if invalid.is_empty() || (is_last && is_cut_character(invalid)) {
+                break;
+            }
+            text.push('\u{fffd}');
+            done += invalid.len();
+        }
+        self.rest.drain(..done);
+        text
+    }
+
+    fn finish(&mut self) -> &'static str {
+        let had_rest = !self.rest.is_empty();
+        self.rest.clear();
+        if had_rest { "\u{fffd}" } else { "" }
+    }
+}
+
+/// Tells whether these bytes may be the beginning of a longer character.
+fn is_cut_character(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
+}
+
+/// Formats a time as `strftime("%c")` does in the C locale, in UTC.
+pub(super) fn c_time(epoch: i64) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let days = epoch.div_euclid(86_400);
+    let seconds = epoch.rem_euclid(86_400);
+    let (year, month, day) = civil_from_days(days);
+    format!(
+        "{} {} {day:2} {:02}:{:02}:{:02} {year}",
+        DAYS[days.rem_euclid(7) as usize],
+        MONTHS[month - 1],
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
+}
+
+/// Gives year, month (1 to 12) and day of the month of a day counted from 1970-01-01, in the
+/// proleptic Gregorian calendar (the days-from-civil algorithm, turned round).
+fn civil_from_days(days: i64) -> (i64, usize, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month as usize, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_as_strftime_writes_them() {
+        assert_eq!(c_time(86_400), "Fri Jan  2 00:00:00 1970");
+        assert_eq!(c_time(951_827_696), "Tue Feb 29 12:34:56 2000");
+        assert_eq!(c_time(-1), "Wed Dec 31 23:59:59 1969");
+    }
+
+    #[test]
+    fn a_character_cut_in_two_arrives_whole() {
+        let mut decoder = LossyDecoder::default();
+        assert_eq!(decoder.decode(b"gr\xc3"), "gr");
+        assert_eq!(
+            decoder.decode(b"\xbc\xff\xff!\xe2\x82"),
+            "ü\u{fffd}\u{fffd}!"
+        );
+        assert_eq!(decoder.finish(), "\u{fffd}");
+    }
+}

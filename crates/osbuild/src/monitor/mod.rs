@@ -1,0 +1,76 @@
+//! Monitors: a build's events become text.
+
+mod live;
+mod log;
+mod one_at_a_time;
+mod plain;
+
+use std::io::{IsTerminal as _, Write};
+
+use osbuild_engine::event::{Event, Observer};
+use osbuild_manifest::manifest::Manifest;
+
+pub(crate) use live::LiveMonitor;
+pub(crate) use log::LogMonitor;
+pub(crate) use one_at_a_time::OneAtATime;
+pub(crate) use plain::PlainMonitor;
+
+/// Says nothing.
+pub(crate) struct NullMonitor;
+
+impl Observer for NullMonitor {
+    fn event(&mut self, _manifest: &Manifest, _event: &Event) {}
+}
+
+/// Where a monitor writes, with the escapes that its reader understands.
+pub(crate) struct Paper {
+    out: Box<dyn Write>,
+    is_coloured: bool,
+}
+
+impl Paper {
+    /// Takes standard output, coloured when it is a terminal.
+    pub(crate) fn stdout() -> Self {
+        Self {
+            is_coloured: std::io::stdout().is_terminal(),
+            out: Box::new(std::io::stdout()),
+        }
+    }
+
+    /// Takes standard error, coloured when it is a terminal and `NO_COLOR` is not set.
+    pub(crate) fn stderr() -> Self {
+        Self {
+            is_coloured: std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+            out: Box::new(std::io::stderr()),
+        }
+    }
+
+    /// Takes any writer, without colours.
+    #[cfg(test)]
+    pub(crate) fn plain(out: Box<dyn Write>) -> Self {
+        Self {
+            out,
+            is_coloured: false,
+        }
+    }
+
+    /// Writes and flushes. A reader that went away does not end the build: the result still counts.
+    pub(crate) fn write(&mut self, text: &str) {
+        if let Err(error) = self
+            .out
+            .write_all(text.as_bytes())
+            .and_then(|()| self.out.flush())
+        {
+            tracing::debug!(%error, "writing to the monitor");
+        }
+    }
+
+    /// Writes in bold, on a cleared state, as upstream does.
+    pub(crate) fn write_bold(&mut self, text: &str) {
+        if self.is_coloured {
+            self.write(&format!("\x1b[0m\x1b[1m{text}\x1b[0m"));
+        } else {
+            self.write(text);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The monitor of `osbuild build` where there is no terminal: a line for each thing that was done.
+
+use std::time::Instant;
+
+use osbuild_engine::event::{Event, FetchProgress, Observer};
+use osbuild_manifest::manifest::Manifest;
+
+use super::Paper;
+
+/// Writes a line when something is done, and nothing while it goes on.
+pub(crate) struct PlainMonitor {
+    paper: Paper,
+    fetch_start: Instant,
+    progress: FetchProgress,
+}
+
+impl PlainMonitor {
+    pub(crate) fn new(paper: Paper) -> Self {
+        Self {
+            paper,
+            fetch_start: Instant::now(),
+            progress: FetchProgress::default(),
+        }
+    }
+}
+
+impl Observer for PlainMonitor {
+    fn event(&mut self, manifest: &Manifest, event: &Event) {
+        match event {
+            Event::SourceStarted { .. } => {
+                self.fetch_start = Instant::now();
+                self.progress = FetchProgress::default();
+            }
+            Event::SourceProgress { progress, .. } => self.progress = *progress,
+            Event::SourceFinished { source, outcome } => {
+                let name = &manifest.sources[*source].name;
+                let text = fetch_summary(
+                    outcome.results.len(),
+                    self.progress.bytes_done,
+                    self.fetch_start.elapsed().as_secs_f64(),
+                );
+                self.paper.write(&format!("{name}: {text}\n"));
+            }
+            Event::PipelineStarted {
+                pipeline,
+                reused_stages,
+            } if *reused_stages > 0 => {
+                let name = &manifest.pipelines[*pipeline].name;
+                self.paper
+                    .write(&format!("{name}: {reused_stages} stages reused\n"));
+            }
+            Event::StageFinished {
+                pipeline, outcome, ..
+            } => {
+                let name = &manifest.pipelines[*pipeline].name;
+                let verdict = if outcome.success { "" } else { " FAILED" };
+                self.paper.write(&format!(
+                    "{name}: {} {:.2} s{verdict}\n",
+                    outcome.name,
+                    outcome.duration.as_secs_f64()
+                ));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Says what a source fetched.
+pub(super) fn fetch_summary(files: usize, bytes: u64, seconds: f64) -> String {
+    let files = match files {
+        1 => "1 file".to_owned(),
+        count => format!("{count} files"),
+    };
+    if bytes == 0 {
+        format!("{files} present")
+    } else {
+        format!("{files}, fetched {} in {seconds:.1} s", human_size(bytes))
+    }
+}
+
+/// Writes a size for people: `3.4 MB`, powers of 1000.
+pub(super) fn human_size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut size = bytes as f64 / 1000.0;
+    let mut unit = 0;
+    while size >= 999.95 && unit + 1 < UNITS.len() {
+        size /= 1000.0;
+        unit += 1;
+    }
+    format!("{size:.1} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_read_well() {
+        let sizes = [0, 999, 1000, 999_949, 999_960, 3_400_000_000].map(human_size);
+        assert_eq!(
+            sizes,
+            ["0 B", "999 B", "1.0 kB", "999.9 kB", "1.0 MB", "3.4 GB"]
+        );
+    }
+}

@@ -1,0 +1,131 @@
+//! `osbuild manifest` and `osbuild lock`, and what `osbuild build` needs of a recipe.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use osbuild_recipe::{
+    AptSolver, CompiledRecipe, Lock, LockChoice, RecipeErrors, SolveEnvironment, StaleLockFile,
+    build_manifest, lock_recipe, read_recipe,
+};
+
+use crate::command_line::{LockArguments, RecipeArguments, RepositoryArguments};
+use crate::failure::{Failure, FailureKind, Failures, Place};
+use crate::tell;
+
+/// Tells a recipe from a manifest by the file's ending.
+pub(crate) fn is_recipe(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending == "yaml" || ending == "yml")
+}
+
+/// Tells everything that is wrong with a recipe itself.
+pub(crate) fn check_recipe(path: &Path) -> Result<(), Failures> {
+    read_recipe(path)
+        .map(drop)
+        .map_err(|error| failures(path, error))
+}
+
+/// Makes the manifest of a recipe, by the lock beside it or by choosing packages now.
+pub(crate) fn compile_recipe(
+    path: &Path,
+    repository: &RepositoryArguments,
+    store: &Path,
+) -> Result<CompiledRecipe, Failures> {
+    let solver = solver(repository, store)?;
+    let environment = SolveEnvironment {
+        solver: &solver,
+        lock: LockChoice::Beside,
+    };
+    let compiled = build_manifest(path, &environment).map_err(|error| failures(path, error))?;
+    for warning in &compiled.warnings {
+        tell::note(&format!("warning: {warning}"));
+    }
+    Ok(compiled)
+}
+
+/// Prints the manifest that a recipe becomes.
+pub(crate) fn print_manifest(arguments: &RecipeArguments) -> Result<(), Failures> {
+    let compiled = compile_recipe(&arguments.recipe, &arguments.repository, &arguments.store)?;
+    tell::data(&compiled.manifest_text);
+    Ok(())
+}
+
+/// Chooses the packages of a recipe and writes its lock.
+pub(crate) fn write_lock(arguments: &LockArguments) -> Result<(), Failures> {
+    let recipe = &arguments.recipe;
+    let solver = solver(&recipe.repository, &recipe.store)?;
+    let lock =
+        lock_recipe(&recipe.recipe, &solver).map_err(|error| failures(&recipe.recipe, error))?;
+    let path = arguments
+        .output
+        .clone()
+        .unwrap_or_else(|| Lock::path_for(&recipe.recipe));
+    replace_file(&path, &lock.to_json()).with_context(|| format!("writing {}", path.display()))?;
+    let count = lock.packages.system.len() + lock.packages.build.len();
+    tell::note(&format!("locked {count} packages in {}", path.display()));
+    Ok(())
+}
+
+/// Writes a file so that a reader sees the old content or the new, never a part.
+fn replace_file(path: &Path, text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or_else(|| Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .tempfile_in(directory)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn solver(repository: &RepositoryArguments, store: &Path) -> Result<AptSolver, Failure> {
+    let mut solver = AptSolver::new(&store.join("package-lists"));
+    if let Some(mirror) = &repository.mirror {
+        solver = solver.with_mirror(mirror);
+    }
+    if let Some(keyring) = &repository.keyring {
+        solver = solver.with_keyring(keyring);
+    }
+    Ok(solver)
+}
+
+/// Finds out what kind of error it is, and describes it with its place and advice.
+fn failures(path: &Path, error: anyhow::Error) -> Failures {
+    if let Some(errors) = error.downcast_ref::<RecipeErrors>() {
+        return recipe_failures(path, errors);
+    }
+    if let Some(stale) = error.downcast_ref::<StaleLockFile>() {
+        let hint = stale.hint(path);
+        return Failure::new(FailureKind::Document, error)
+            .with_hint(hint)
+            .into();
+    }
+    Failure::new(FailureKind::Build, error).into()
+}
+
+fn recipe_failures(path: &Path, errors: &RecipeErrors) -> Failures {
+    let text = fs_err::read_to_string(path).unwrap_or_default();
+    let failures = errors
+        .errors
+        .iter()
+        .map(|error| {
+            let place = Place {
+                file: path.display().to_string(),
+                text: text.clone(),
+                line: error.line,
+                column: error.column,
+                length: 1,
+            };
+            let failure = Failure::new(FailureKind::Document, anyhow!("{}", error.message))
+                .with_place(Some(place));
+            match &error.hint {
+                Some(hint) => failure.with_hint(hint.clone()),
+                None => failure,
+            }
+        })
+        .collect();
+    Failures(failures)
+}
