@@ -247,7 +247,10 @@ impl Ran {
     }
 
     /// Fails the test, with the stage's log, unless the stage succeeded.
-    #[must_use]
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "often the success is all that matters"
+    )]
     pub fn success(self) -> Self {
         if let Err(error) = &self.result {
             panic!("the stage failed: {error:#}\n{}", self.log);

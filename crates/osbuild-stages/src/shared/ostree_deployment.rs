@@ -41,8 +41,8 @@ pub(crate) fn directory(context: &StageContext, deployment: &Deployment) -> Resu
     let commit = context
         .command("ostree")
         .arg("rev-parse")
-        .arg(format!("--repo={}", repository.display()))
         .arg(reference)
+        .arg(format!("--repo={}", repository.display()))
         .read()?;
     let commit = String::from_utf8(commit).context("reading what ostree printed")?;
     Ok(format!(
