@@ -25,8 +25,10 @@ pub(super) fn explain(
     let mut chains = Vec::new();
     for &id in &first {
         if let Some(version) = marking.state(id).install
-            && let Some(chain) = explainer.why_not(id, version)
+            && let Some(rest) = explainer.why_not(id, version)
         {
+            let mut chain = explainer.path_to(id);
+            chain.extend(rest);
             chains.push(chain);
         }
         if chains.len() == CHAINS_SHOWN {
@@ -63,6 +65,46 @@ impl<'text> Explainer<'_, '_, 'text> {
             .filter(|dependency| dependency.kind.is_critical() && !dependency.kind.is_negative())
             .filter(|dependency| !marking.is_respected(id, dependency))
             .find_map(|dependency| self.unmet(version, dependency))
+    }
+
+    /// The steps from a package that was asked for down to a chosen one.
+    fn path_to(&self, id: PackageId) -> Vec<String> {
+        let marking = self.marking;
+        let mut steps = Vec::new();
+        let mut passed = HashSet::from([id]);
+        let mut at = id;
+        while !self.roots.contains(&at) {
+            let step = marking
+                .chosen()
+                .filter(|(other, _)| !passed.contains(other))
+                .find_map(|(other, version)| {
+                    Some((other, version, self.dependency_on(version, at)?))
+                });
+            let Some((other, version, dependency)) = step else {
+                break;
+            };
+            let (verb, needed) = (dependency.kind.verb(), self.spell_all(&dependency));
+            steps.push(format!("{} {verb} {needed}", self.describe(version)));
+            passed.insert(other);
+            at = other;
+        }
+        steps.reverse();
+        steps
+    }
+
+    fn dependency_on(&self, version: VersionId, id: PackageId) -> Option<Dependency> {
+        let universe = self.universe();
+        let is_on = |dependency: &&Dependency| {
+            universe
+                .alternatives(dependency)
+                .iter()
+                .any(|alternative| alternative.target == id)
+        };
+        let mut needs = universe
+            .dependencies(version)
+            .iter()
+            .filter(|dependency| dependency.kind.is_critical() && !dependency.kind.is_negative());
+        needs.find(is_on).copied()
     }
 
     fn unmet(&mut self, version: VersionId, dependency: &Dependency) -> Option<Vec<String>> {
@@ -183,22 +225,9 @@ impl<'text> Explainer<'_, '_, 'text> {
             return format!("; `{}` was asked for", self.universe().name(id));
         }
         let marking = self.marking;
-        let needer = marking.chosen().find(|&(other, version)| {
-            other != id
-                && marking
-                    .universe
-                    .dependencies(version)
-                    .iter()
-                    .any(|dependency| {
-                        dependency.kind.is_critical()
-                            && !dependency.kind.is_negative()
-                            && marking
-                                .universe
-                                .alternatives(dependency)
-                                .iter()
-                                .any(|alternative| alternative.target == id)
-                    })
-        });
+        let needer = marking
+            .chosen()
+            .find(|&(other, version)| other != id && self.dependency_on(version, id).is_some());
         needer.map_or_else(String::new, |(other, _)| {
             format!(
                 "; `{}` needs `{}`",

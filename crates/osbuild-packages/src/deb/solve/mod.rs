@@ -9,6 +9,7 @@
 //! | `candidates` | which version of each package may be installed |
 //! | `marking` | marks packages and, greedily, what they need |
 //! | `providers` | which packages satisfy a dependency, best first |
+//! | `repair`, `scores` | what apt's problem resolver does when marking left something broken |
 //! | `orphans` | drops what was marked on the way to a dead end |
 //! | `explain` | says in words why nothing fits |
 
@@ -19,7 +20,9 @@ mod marking;
 mod orphans;
 mod pins;
 mod providers;
+mod repair;
 mod request;
+mod scores;
 
 pub use error::SolveError;
 pub use pins::PackagePin;
@@ -61,6 +64,9 @@ fn solve_here(
     for &root in &roots {
         marking.mark_install(root, marking::Dependencies::Install, 0, Asked::ByUser);
     }
+    if marking.broken().next().is_some() {
+        repair::repair(&mut marking, &roots);
+    }
     let broken: Vec<PackageId> = marking.broken().collect();
     if !broken.is_empty() {
         return Err(explain::explain(&marking, &roots, &broken));
@@ -68,3 +74,6 @@ fn solve_here(
     orphans::remove(&mut marking);
     pins::collect(&marking)
 }
+
+#[cfg(test)]
+mod tests;
