@@ -124,7 +124,7 @@ fn push_text(output: &mut String, text: &Text) {
 
 fn is_plain(text: &str) -> bool {
     text.bytes()
-        .all(|byte| matches!(byte, 0x20..0x80) && !matches!(byte, b'"' | b'\\'))
+        .all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
 }
 
 fn push_code(output: &mut String, code: u32) {
@@ -136,7 +136,7 @@ fn push_code(output: &mut String, code: u32) {
         0x0a => output.push_str("\\n"),
         0x0d => output.push_str("\\r"),
         0x09 => output.push_str("\\t"),
-        0x20..0x80 => output.push(char::from(code as u8)),
+        0x20..=0x7e => output.push(char::from(code as u8)),
         0x1_0000.. => {
             let offset = code - 0x1_0000;
             push_escape(output, 0xd800 + (offset >> 10));

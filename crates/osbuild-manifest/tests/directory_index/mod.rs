@@ -8,7 +8,7 @@ use osbuild_manifest::module::{ModuleIndex, ModuleInfo, ModuleKind};
 use osbuild_manifest::runner::{Runner, select};
 
 /// The checkout of upstream named by `OSBUILD_UPSTREAM`.
-pub fn upstream() -> Option<PathBuf> {
+pub(crate) fn upstream() -> Option<PathBuf> {
     let directory = std::env::var_os("OSBUILD_UPSTREAM").map(PathBuf::from);
     if directory.is_none() {
         println!("skipped: needs OSBUILD_UPSTREAM, a checkout of upstream osbuild");
@@ -17,12 +17,12 @@ pub fn upstream() -> Option<PathBuf> {
 }
 
 /// Looks modules up in a library directory.
-pub struct DirectoryIndex {
+pub(crate) struct DirectoryIndex {
     root: PathBuf,
 }
 
 impl DirectoryIndex {
-    pub fn new(root: &Path) -> Self {
+    pub(crate) fn new(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
         }
