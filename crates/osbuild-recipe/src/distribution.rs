@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::recipe::Firmware;
-
 /// A distribution and its release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
@@ -74,19 +72,6 @@ impl Distribution {
         match self {
             Self::Debian => "/usr/share/keyrings/debian-archive-keyring.gpg",
             Self::Ubuntu => "/usr/share/keyrings/ubuntu-archive-keyring.gpg",
-        }
-    }
-
-    /// The folder of boot programs on the EFI system partition.
-    pub fn efi_directory(self) -> &'static str {
-        self.word()
-    }
-
-    /// The distribution's name as boot menus show it.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Debian => "Debian GNU/Linux",
-            Self::Ubuntu => "Ubuntu",
         }
     }
 }
@@ -160,14 +145,6 @@ impl Architecture {
         match self {
             Self::Amd64 => "amd64",
             Self::Arm64 => "arm64",
-        }
-    }
-
-    /// The firmware its disks start under unless told.
-    pub fn firmware(self) -> Firmware {
-        match self {
-            Self::Amd64 => Firmware::Both,
-            Self::Arm64 => Firmware::Uefi,
         }
     }
 }

@@ -401,6 +401,8 @@ pub struct Output {
     pub format: OutputFormat,
     /// Its name in the output folder.
     pub file_name: String,
+    /// Whether a qcow2 image is compressed; it is smaller then, and takes longer to make.
+    pub compress: bool,
     /// Where the recipe names it.
     pub place: Place,
 }

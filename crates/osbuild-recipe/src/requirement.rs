@@ -1,7 +1,7 @@
 //! Packages that a recipe needs without naming them: for what it configures, and to make its outputs.
 
 use crate::distribution::Architecture;
-use crate::recipe::{Disk, FileSystemKind, OutputFormat, PartitionRole, Recipe, Sudo};
+use crate::recipe::{Disk, FileSystemKind, OutputFormat, Recipe, Sudo};
 
 /// The locale that the C library brings along.
 pub(crate) const BUILT_IN_LOCALE: &str = "C.UTF-8";
@@ -60,15 +60,10 @@ fn implied_by_disk(disk: &Disk, architecture: Architecture) -> Vec<&'static str>
     if disk.has_uefi() {
         names.push(grub_efi_package(architecture));
     }
-    for (_, system) in disk.file_systems() {
-        names.extend(match system.kind {
-            FileSystemKind::Ext4 => Some("e2fsprogs"),
-            FileSystemKind::Xfs => Some("xfsprogs"),
-            FileSystemKind::Btrfs => Some("btrfs-progs"),
-            // The EFI system partition is written seldom and never checked at boot.
-            FileSystemKind::Fat => None,
-        });
-    }
+    names.extend(
+        disk.file_systems()
+            .filter_map(|(_, system)| tools_of(system.kind)),
+    );
     names
 }
 
@@ -76,21 +71,12 @@ fn implied_by_disk(disk: &Disk, architecture: Architecture) -> Vec<&'static str>
 pub(crate) fn build_packages(recipe: &Recipe) -> Vec<String> {
     let mut names = Vec::new();
     if let Some(disk) = &recipe.disk {
-        for (_, system) in disk.file_systems() {
-            names.extend(mkfs_packages(system.kind));
-        }
-        if disk
-            .partitions
-            .iter()
-            .any(|partition| partition.role == PartitionRole::Swap)
-        {
-            names.push("util-linux");
-        }
+        names.extend(
+            disk.file_systems()
+                .filter_map(|(_, system)| tools_of(system.kind)),
+        );
         if disk.has_bios() {
-            names.extend(["grub-common", "grub-pc-bin"]);
-        }
-        if disk.has_uefi() {
-            names.extend(["grub-common", grub_efi_package(recipe.architecture)]);
+            names.push("grub-common");
         }
     }
     for output in &recipe.outputs {
@@ -99,12 +85,14 @@ pub(crate) fn build_packages(recipe: &Recipe) -> Vec<String> {
     without_repetition(names.into_iter().map(str::to_owned).collect())
 }
 
-fn mkfs_packages(kind: FileSystemKind) -> &'static [&'static str] {
+/// The package that makes and checks a kind of file system. FAT is made by this program, and the EFI system
+/// partition is never checked at boot.
+fn tools_of(kind: FileSystemKind) -> Option<&'static str> {
     match kind {
-        FileSystemKind::Ext4 => &["e2fsprogs"],
-        FileSystemKind::Xfs => &["xfsprogs"],
-        FileSystemKind::Btrfs => &["btrfs-progs"],
-        FileSystemKind::Fat => &["dosfstools", "mtools"],
+        FileSystemKind::Ext4 => Some("e2fsprogs"),
+        FileSystemKind::Xfs => Some("xfsprogs"),
+        FileSystemKind::Btrfs => Some("btrfs-progs"),
+        FileSystemKind::Fat => None,
     }
 }
 

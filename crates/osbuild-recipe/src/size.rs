@@ -75,7 +75,7 @@ impl fmt::Display for Size {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, factor) = UNITS
             .iter()
-            .find(|(_, factor)| self.0 % factor == 0 && self.0 >= *factor)
+            .find(|(_, factor)| self.0.is_multiple_of(*factor) && self.0 >= *factor)
             .unwrap_or(&UNITS[4]);
         write!(formatter, "{} {name}", self.0 / factor)
     }

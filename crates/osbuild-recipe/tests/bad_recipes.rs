@@ -308,11 +308,22 @@ fn the_root_file_system_is_not_named_on_the_command_line() {
 }
 
 #[test]
-fn arm_machines_have_no_bios() {
+fn boot_loaders_are_for_pcs_only() {
+    let beginning = "distribution: debian\nrelease: trixie\narchitecture: arm64\n";
     assert_eq!(
-        errors_of(
-            "distribution: debian\nrelease: trixie\narchitecture: arm64\nboot: {firmware: both}\n"
-        ),
-        ["4:18: arm64 machines have no BIOS, so `both` cannot be (write `uefi`)"]
+        errors_of(beginning),
+        ["3:15: no boot loader can be set up for arm64 \
+          (write `boot: {firmware: none}`, or make archives only)"]
+    );
+    let archive = format!("{beginning}outputs: [tar]\n");
+    assert!(parse(&archive, Path::new("test.yaml")).is_ok());
+}
+
+#[test]
+fn only_some_formats_compress_themselves() {
+    check(
+        "outputs: [{format: tar, compress: true}]\n",
+        &["4:35: only `qcow2` images can `compress` themselves \
+           (choose a format like `raw.zst` or `tar.xz`)"],
     );
 }

@@ -25,6 +25,11 @@ impl Identifiers {
         self.derive("disk", "")
     }
 
+    /// The identifier of a disk with an MBR, eight hexadecimal digits.
+    pub(super) fn mbr_disk(&self) -> String {
+        first_digits(self.disk())
+    }
+
     /// A partition's GUID.
     pub(super) fn partition(&self, partition: &Partition) -> Uuid {
         self.derive("partition", &partition.name)
@@ -42,12 +47,16 @@ impl Identifiers {
 
     /// The serial number of a FAT, eight hexadecimal digits.
     pub(super) fn fat_serial(&self, mountpoint: &str) -> String {
-        let uuid = self.derive("file system", mountpoint);
-        let text = uuid.simple().to_string();
-        text[..8].to_uppercase()
+        first_digits(self.file_system(mountpoint)).to_uppercase()
     }
 
     fn derive(&self, kind: &str, name: &str) -> Uuid {
         Uuid::new_v5(&self.namespace, format!("{kind}:{name}").as_bytes())
     }
+}
+
+fn first_digits(uuid: Uuid) -> String {
+    let mut text = uuid.simple().to_string();
+    text.truncate(8);
+    text
 }

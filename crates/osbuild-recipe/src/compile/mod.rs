@@ -60,8 +60,8 @@ pub fn compile(recipe: &Recipe, attachments: &Attachments, lock: &Lock) -> Resul
     let system = system::stages(recipe, attachments, lock, &mut sources);
     pipelines.push(pipeline(system::PIPELINE, lock, None, system));
     let build = has_build_root(recipe, lock).then_some(BUILD);
-    if recipe.disk.is_some() {
-        let stages = disk::stages(recipe, &mut sources);
+    if let Some(disk) = &recipe.disk {
+        let stages = vec![disk::stage(recipe, disk)];
         pipelines.push(pipeline(disk::PIPELINE, lock, build, stages));
     }
     for output in &recipe.outputs {
@@ -122,6 +122,6 @@ fn pipeline(name: &str, lock: &Lock, build: Option<&str>, stages: Vec<Value>) ->
         pipeline["build"] = json!(format!("name:{build}"));
     }
     pipeline["source-epoch"] = json!(lock.source_epoch);
-    pipeline["stages"] = json!(stages);
+    pipeline["stages"] = Value::Array(stages);
     pipeline
 }

@@ -30,7 +30,10 @@ pub(super) fn pipeline_name(format: OutputFormat) -> String {
 pub(super) fn stages(recipe: &Recipe, output: &Output) -> Option<Vec<Value>> {
     let stage = match output.format {
         OutputFormat::Raw | OutputFormat::Directory => return None,
-        OutputFormat::Qcow2 => convert(recipe, output, &json!({ "type": "qcow2" })),
+        OutputFormat::Qcow2 => {
+            let format = json!({ "type": "qcow2", "compression": output.compress });
+            convert(recipe, output, &format)
+        }
         OutputFormat::Vmdk => {
             let format = json!({ "type": "vmdk", "subformat": "streamOptimized" });
             convert(recipe, output, &format)

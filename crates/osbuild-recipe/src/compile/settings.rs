@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::lock::Lock;
-use crate::recipe::{Kernel, Recipe, Sudo};
+use crate::recipe::{Recipe, Sudo};
 use crate::requirement::BUILT_IN_LOCALE;
 
 /// Unit that makes the host keys of the SSH server when the system starts for the first time.
@@ -97,14 +97,6 @@ pub(super) fn after_packages(recipe: &Recipe, lock: &Lock) -> Vec<SystemFile> {
             host_keys_unit(),
         ));
     }
-    if let (Some(disk), Some(kernel)) = (&recipe.disk, &recipe.kernel)
-        && disk.firmware.is_some()
-    {
-        files.push(SystemFile::new(
-            "/etc/default/grub",
-            grub_defaults(recipe, kernel, disk.menu_timeout),
-        ));
-    }
     files
 }
 
@@ -165,36 +157,4 @@ fn sudoers(recipe: &Recipe) -> String {
             .expect("writing to a string cannot fail");
     }
     text
-}
-
-/// What `update-grub` reads when a later kernel is installed in the running system.
-fn grub_defaults(recipe: &Recipe, kernel: &Kernel, timeout: u32) -> String {
-    let arguments = kernel.command_line.join(" ");
-    let has_serial_console = kernel
-        .command_line
-        .iter()
-        .any(|argument| argument.starts_with("console=ttyS"));
-    let terminal = if has_serial_console {
-        "GRUB_TERMINAL=\"console serial\"\n"
-    } else {
-        ""
-    };
-    format!(
-        "GRUB_DEFAULT=0\nGRUB_TIMEOUT={timeout}\nGRUB_DISTRIBUTOR=\"{}\"\n\
-         GRUB_CMDLINE_LINUX_DEFAULT=\"\"\nGRUB_CMDLINE_LINUX=\"{}\"\n{terminal}",
-        recipe.release.distribution().title(),
-        shell_quoted(&arguments)
-    )
-}
-
-/// Escapes what a shell would act on between double quotes.
-fn shell_quoted(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len());
-    for character in text.chars() {
-        if matches!(character, '"' | '\\' | '$' | '`') {
-            quoted.push('\\');
-        }
-        quoted.push(character);
-    }
-    quoted
 }

@@ -29,6 +29,7 @@ pub(super) fn stages(
     let mut stages = Vec::new();
     stages.extend(before_packages(recipe, lock, &identifiers, sources));
     stages.push(packages(&lock.packages.system, sources));
+    stages.extend(mountpoints(recipe));
     stages.extend(settings_stages(recipe));
     stages.extend(accounts(recipe));
     stages.extend(files(recipe, attachments, lock, sources));
@@ -78,6 +79,17 @@ fn placed(files: &[SystemFile]) -> Vec<Placed<'_>> {
         .iter()
         .map(|file| Placed::file(file.path, file.content.as_bytes(), file.mode))
         .collect()
+}
+
+/// The places that other file systems are mounted at.
+fn mountpoints(recipe: &Recipe) -> Option<Value> {
+    let disk = recipe.disk.as_ref()?;
+    let paths: Vec<Value> = disk
+        .file_systems()
+        .filter(|(_, system)| system.mountpoint != "/")
+        .map(|(_, system)| json!({ "path": system.mountpoint, "parents": true, "exist_ok": true }))
+        .collect();
+    (!paths.is_empty()).then(|| stage("org.osbuild.mkdir", json!({ "paths": paths })))
 }
 
 fn settings_stages(recipe: &Recipe) -> Vec<Value> {

@@ -25,12 +25,8 @@ const FIRMWARES: [(&str, Option<Firmware>); 4] = [
     ("none", None),
 ];
 
-pub(super) fn boot(
-    section: &mut Section<'_>,
-    architecture: Architecture,
-    problems: &mut Problems,
-) -> Boot {
-    let usual = Some(architecture.firmware());
+pub(super) fn boot(section: &mut Section<'_>, problems: &mut Problems) -> Boot {
+    let usual = Some(Firmware::Both);
     let Some(mut section) = section.section("boot", problems) else {
         return Boot {
             firmware: usual,
@@ -43,12 +39,6 @@ pub(super) fn boot(
     let chosen = firmware.as_ref().map_or(Some(usual), |text| {
         crate::section::choose(text, "boot.firmware", &FIRMWARES, problems)
     });
-    if let (Some(text), Some(Some(chosen))) = (&firmware, chosen) {
-        if chosen.has_bios() && architecture == Architecture::Arm64 {
-            let message = format!("arm64 machines have no BIOS, so `{}` cannot be", text.value);
-            problems.add(RecipeError::new(text.place, message).hint("write `uefi`"));
-        }
-    }
     Boot {
         firmware: chosen.unwrap_or(usual),
         menu_timeout: menu_timeout

@@ -6,7 +6,7 @@ use super::identity_names::{is_file_name, is_plain_path};
 use crate::node::{Node, NodeKind};
 use crate::problem::{Place, Problems, RecipeError};
 use crate::recipe::{
-    Disk, FileSystem, FileSystemKind, Output, Partition, PartitionRole, PartitionSize,
+    Disk, FileSystem, FileSystemKind, Firmware, Output, Partition, PartitionRole, PartitionSize,
     PartitionTable,
 };
 use crate::section::{Section, Text, wrong_kind};
@@ -120,8 +120,8 @@ fn whole_disk(
     let has = |wanted: fn(&PartitionRole) -> bool| {
         partitions.iter().any(|partition| wanted(&partition.role))
     };
-    let bios = boot.firmware.is_some_and(|firmware| firmware.has_bios());
-    let uefi = boot.firmware.is_some_and(|firmware| firmware.has_uefi());
+    let bios = boot.firmware.is_some_and(Firmware::has_bios);
+    let uefi = boot.firmware.is_some_and(Firmware::has_uefi);
     let needs_bios_boot =
         bios && table == PartitionTable::Gpt && !has(|role| *role == PartitionRole::BiosBoot);
     let needs_esp = uefi && !has(|role| matches!(role, PartitionRole::Esp(_)));
@@ -191,7 +191,7 @@ fn partition(
     let role = match kind {
         Type::BiosBoot => Some(PartitionRole::BiosBoot),
         Type::Swap => Some(PartitionRole::Swap),
-        Type::Esp => esp(&mut section, problems).map(PartitionRole::Esp),
+        Type::Esp => Some(PartitionRole::Esp(esp(&mut section, problems))),
         Type::FileSystem => {
             written_file_system(&mut section, problems).map(PartitionRole::FileSystem)
         }
@@ -281,16 +281,16 @@ fn partition_size(
     }
 }
 
-fn esp(section: &mut Section<'_>, problems: &mut Problems) -> Option<FileSystem> {
+fn esp(section: &mut Section<'_>, problems: &mut Problems) -> FileSystem {
     let mountpoint = mountpoint(section, problems);
     let label = label(section, FileSystemKind::Fat, problems);
     let options = options(section, problems);
-    Some(FileSystem {
+    FileSystem {
         kind: FileSystemKind::Fat,
         mountpoint: mountpoint.unwrap_or_else(|| ESP_MOUNTPOINT.to_owned()),
         label,
         options,
-    })
+    }
 }
 
 fn written_file_system(section: &mut Section<'_>, problems: &mut Problems) -> Option<FileSystem> {

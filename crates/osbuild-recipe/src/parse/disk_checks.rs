@@ -1,6 +1,6 @@
 //! What must hold between the partitions of a disk.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::problem::{Place, Problems, RecipeError};
 use crate::recipe::{Disk, FileSystemKind, PartitionRole, PartitionSize, PartitionTable};
@@ -27,9 +27,9 @@ pub(super) fn check(disk: &Disk, place: Place, problems: &mut Problems) {
 }
 
 fn check_names(disk: &Disk, problems: &mut Problems) {
-    let mut seen = HashMap::new();
+    let mut seen = HashSet::new();
     for partition in &disk.partitions {
-        if seen.insert(&partition.name, ()).is_some() {
+        if !seen.insert(&partition.name) {
             let message = format!("partition `{}` is named twice", partition.name);
             problems.add(RecipeError::new(partition.place, message));
         }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use crate::distribution::{Architecture, Distribution, Release};
 use crate::node;
 use crate::problem::{Problems, RecipeError, RecipeErrors};
-use crate::recipe::{BuildRoot, Recipe};
+use crate::recipe::{BuildRoot, Disk, Recipe};
 use crate::section::{Section, Text, choose};
 
 /// Reads a recipe; `path` gives it its name and the folder of the files it names, and is not opened.
@@ -51,10 +51,11 @@ fn recipe(mut section: Section<'_>, path: &Path, problems: &mut Problems) -> Opt
     let services = system::services(&mut section, problems);
     let files = files::files(&mut section, problems);
     let outputs = outputs::outputs(&mut section, &name, problems);
-    let boot = boot::boot(&mut section, architecture, problems);
+    let boot = boot::boot(&mut section, problems);
     let kernel = boot::kernel(&mut section, problems);
     let disk = disk::disk(&mut section, &outputs, boot, problems);
     let build = build(&mut section, problems);
+    check_boot_loader(&mut section, architecture, disk.as_ref(), problems);
     section.finish(problems);
 
     let release = release?;
@@ -123,6 +124,27 @@ fn architecture(section: &mut Section<'_>, problems: &mut Problems) -> Architect
     section
         .choice("architecture", &Architecture::ALL, problems)
         .unwrap_or_else(Architecture::host)
+}
+
+/// The boot loader is set up for PCs only.
+fn check_boot_loader(
+    section: &mut Section<'_>,
+    architecture: Architecture,
+    disk: Option<&Disk>,
+    problems: &mut Problems,
+) {
+    let starts = disk.is_some_and(|disk| disk.firmware.is_some());
+    if starts && architecture != Architecture::Amd64 {
+        let node = section.get("architecture");
+        let place = node.map_or(section.place(), |node| node.place);
+        problems.add(
+            RecipeError::new(
+                place,
+                format!("no boot loader can be set up for {}", architecture.word()),
+            )
+            .hint("write `boot: {firmware: none}`, or make archives only"),
+        );
+    }
 }
 
 fn build(section: &mut Section<'_>, problems: &mut Problems) -> BuildRoot {

@@ -44,14 +44,28 @@ fn read(node: &Node, name: &str, problems: &mut Problems) -> Option<Output> {
     let format = section.choice("format", &OutputFormat::ALL, problems);
     let file = section.text("file", problems);
     let place = section.place();
+    let compress_place = section.get("compress").map(|node| node.place);
+    let compress = section.boolean("compress", problems);
     section.finish(problems);
+    if let (Some(place), Some(format)) = (compress_place, format)
+        && format != OutputFormat::Qcow2
+    {
+        problems.add(
+            RecipeError::new(place, "only `qcow2` images can `compress` themselves")
+                .hint("choose a format like `raw.zst` or `tar.xz`"),
+        );
+    }
     if let Some(file) = file.as_ref().filter(|file| !is_file_name(&file.value)) {
         problems.add(
             RecipeError::new(file.place, format!("`{}` is not a file name", file.value))
                 .hint("name a file; the folder is chosen by `osbuild build --output`"),
         );
     }
-    Some(output(format?, file.map(|file| file.value), name, place))
+    let output = output(format?, file.map(|file| file.value), name, place);
+    Some(Output {
+        compress: compress == Some(true),
+        ..output
+    })
 }
 
 fn output(format: OutputFormat, file: Option<String>, name: &str, place: Place) -> Output {
@@ -62,6 +76,7 @@ fn output(format: OutputFormat, file: Option<String>, name: &str, place: Place) 
     Output {
         format,
         file_name: file.unwrap_or_else(usual_name),
+        compress: false,
         place,
     }
 }

@@ -1,0 +1,61 @@
+//! Every sample in `samples/` is a recipe or a manifest that works.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use osbuild_manifest::validate::validate;
+use osbuild_manifest::value::Value;
+use osbuild_recipe::{Recipe, parse};
+use support::{BuiltIn, manifest};
+
+fn samples(ending: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples");
+    let mut paths: Vec<PathBuf> = fs_err::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|found| found == ending))
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn read(path: &Path) -> Recipe {
+    let text = fs_err::read_to_string(path).unwrap();
+    parse(&text, path).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[track_caller]
+fn check_valid(path: &Path, text: &str) {
+    let value = Value::from_json(text).unwrap();
+    let errors: Vec<String> = validate(&value, &BuiltIn)
+        .iter()
+        .map(|error| format!("{:?}: {}", error.path, error.message))
+        .collect();
+    assert!(errors.is_empty(), "{}: {errors:#?}", path.display());
+}
+
+#[test]
+fn every_recipe_compiles_to_a_valid_manifest_without_a_warning() {
+    let paths = samples("yaml");
+    assert!(paths.len() >= 4, "{paths:?}");
+    for path in paths {
+        let recipe = read(&path);
+        assert_eq!(
+            recipe.warnings(),
+            Vec::<String>::new(),
+            "{}",
+            path.display()
+        );
+        check_valid(&path, &manifest(&recipe));
+    }
+}
+
+#[test]
+fn every_manifest_is_valid() {
+    let paths = samples("json");
+    assert!(!paths.is_empty());
+    for path in paths {
+        check_valid(&path, &fs_err::read_to_string(&path).unwrap());
+    }
+}
