@@ -69,7 +69,7 @@ pub fn fetch_bytes_until(
     };
     runtime.block_on(async {
         tokio::select! {
-            result = fetch.into_memory() => result,
+            result = fetch.fetch_to_memory() => result,
             () = cancelled(cancel) => Err(cancelled_error(&request)),
         }
     })
@@ -132,7 +132,7 @@ impl<'a> Run<'a> {
                     index,
                     counter: &counters[index],
                 };
-                (index, fetch.into_cache(&cache).await)
+                (index, fetch.fetch_to_cache(&cache).await)
             });
         }
         Self {

@@ -90,7 +90,7 @@ pub(crate) struct FileFetch<'a> {
 
 impl FileFetch<'_> {
     /// Brings the file into the cache directory.
-    pub(crate) async fn into_cache(&self, directory: &Path) -> Result<Fetched, FetchError> {
+    pub(crate) async fn fetch_to_cache(&self, directory: &Path) -> Result<Fetched, FetchError> {
         let path = self.target(directory)?;
         if let Some(size) = self.request.size {
             self.counter.set_size(size);
@@ -122,7 +122,7 @@ impl FileFetch<'_> {
     }
 
     /// Brings the file into memory; there is no checksum to check.
-    pub(crate) async fn into_memory(&self) -> Result<Vec<u8>, FetchError> {
+    pub(crate) async fn fetch_to_memory(&self) -> Result<Vec<u8>, FetchError> {
         let mut memory = Memory::default();
         self.try_all(&mut memory, |_, _, _| Ok(())).await?;
         Ok(memory.0)

@@ -14,7 +14,7 @@ use crate::speed_watch::SpeedWatch;
 use crate::{FetchError, SpeedLimit};
 
 /// The longest wait a server may ask of us.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// How far one file is, for whoever shows progress.
 #[derive(Debug, Default)]
@@ -111,7 +111,7 @@ impl Transfer<'_> {
         let patience = self.connect_timeout + self.speed_limit.patience;
         match tokio::time::timeout(patience, request.send()).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(self.request_failure(error)),
+            Ok(Err(error)) => Err(self.request_failure(&error)),
             Err(_) => Err(self.stalled(offset)),
         }
     }
@@ -234,9 +234,9 @@ impl Transfer<'_> {
         Url::parse(self.url).is_ok_and(|asked| place(&asked) != place(response.url()))
     }
 
-    fn request_failure(&self, error: reqwest::Error) -> Failure {
+    fn request_failure(&self, error: &reqwest::Error) -> Failure {
         let url = self.shown.to_owned();
-        let reason = reason(&error);
+        let reason = reason(error);
         if error.is_builder() {
             return Failure::new(FetchError::Url { url, reason }, Blame::Mirror);
         }

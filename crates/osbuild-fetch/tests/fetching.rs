@@ -1,5 +1,7 @@
 //! Fetching from a server that misbehaves in every way we know.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

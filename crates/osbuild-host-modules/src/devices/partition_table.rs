@@ -192,7 +192,7 @@ mod tests {
     use std::io::Write as _;
     use std::process::{Command, Stdio};
 
-    use osbuild_testing::{needs, needs::tool};
+    use osbuild_testing::needs;
 
     use super::*;
 
