@@ -78,7 +78,7 @@ impl ModuleInfo {
         schema.insert("additionalProperties", Value::from(false));
         match self.kind {
             ModuleKind::Stage | ModuleKind::Assembler => {
-                self.add_stage_members(&mut schema, version)?
+                self.add_stage_members(&mut schema, version)?;
             }
             ModuleKind::Device => {
                 let options = self.schema_of(version)?.clone();

@@ -108,9 +108,10 @@ pub fn errors_value(errors: &[ValidationError]) -> Value {
 /// Gives the errors as the text that upstream prints, without colour; `name` is the manifest as the user named it.
 pub fn errors_text(errors: &[ValidationError], name: &str) -> String {
     let name = if name == "-" { "<stdin>" } else { name };
-    let errors: String = errors
+    let listed = |text: String, error: &ValidationError| {
+        text + &error.id() + ":\n  " + &error.message + "\n\n"
+    };
+    errors
         .iter()
-        .map(|error| format!("{}:\n  {}\n\n", error.id(), error.message))
-        .collect();
-    format!("{name} has errors:\n\n{errors}")
+        .fold(format!("{name} has errors:\n\n"), listed)
 }

@@ -2,15 +2,19 @@
 //!
 //! Needs `OSBUILD_UPSTREAM`, a checkout, and `OSBUILD_INSPECT_EXPECTED`, the recorded answers (JSON, unpacked).
 
+#![expect(clippy::unwrap_used, reason = "in a helper, too, it fails the test")]
+
 mod directory_index;
+mod upstream_checkout;
 
 use std::path::{Path, PathBuf};
 
-use directory_index::{DirectoryIndex, upstream};
+use directory_index::DirectoryIndex;
 use osbuild_manifest::inspect::inspect;
 use osbuild_manifest::resolve::resolve;
 use osbuild_manifest::validate::{errors_value, validate};
 use osbuild_manifest::value::{Object, Value};
+use upstream_checkout::upstream;
 
 #[test]
 fn inspect_gives_what_upstream_gives() {

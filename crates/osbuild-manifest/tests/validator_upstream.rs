@@ -4,19 +4,23 @@
 //! Needs `OSBUILD_UPSTREAM`, a checkout, and `OSBUILD_UPSTREAM_PYTHON`, a Python with jsonschema 4.2x.
 //! `OSBUILD_VALUES` says how many values to try for each schema.
 
+#![expect(clippy::unwrap_used, reason = "in a helper, too, it fails the test")]
+
 mod directory_index;
+mod upstream_checkout;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use directory_index::{DirectoryIndex, upstream};
+use directory_index::DirectoryIndex;
 use osbuild_manifest::document::path_value;
 use osbuild_manifest::manifest::Version;
 use osbuild_manifest::module::{ModuleIndex, ModuleKind};
 use osbuild_manifest::schema::{Schema, SchemaError, Violation};
 use osbuild_manifest::validate::{MANIFEST_SCHEMA_1, MANIFEST_SCHEMA_2};
 use osbuild_manifest::value::Value;
+use upstream_checkout::upstream;
 
 #[test]
 fn violations_are_those_of_upstream() {

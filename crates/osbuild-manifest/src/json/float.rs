@@ -1,5 +1,7 @@
 //! Floats as Python's `repr` shows them.
 
+use std::fmt::Write as _;
+
 /// Decimal exponents from here on, and below [`SMALLEST_POSITIONAL`], are written with an exponent.
 const FIRST_SCIENTIFIC: i32 = 16;
 const SMALLEST_POSITIONAL: i32 = -4;
@@ -71,5 +73,6 @@ fn push_scientific(output: &mut String, digits: &str, exponent: i32) {
         output.push_str(rest);
     }
     let sign = if exponent < 0 { '-' } else { '+' };
-    output.push_str(&format!("e{sign}{:02}", exponent.unsigned_abs()));
+    write!(output, "e{sign}{:02}", exponent.unsigned_abs())
+        .expect("writing to a string never fails");
 }

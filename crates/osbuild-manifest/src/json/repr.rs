@@ -28,7 +28,7 @@ fn push_value(output: &mut String, value: &Value) {
         Value::Int(integer) => output.push_str(&integer.to_string()),
         Value::Float(float) if float.is_nan() => output.push_str("nan"),
         Value::Float(float) if float.is_infinite() => {
-            output.push_str(if *float > 0.0 { "inf" } else { "-inf" })
+            output.push_str(if *float > 0.0 { "inf" } else { "-inf" });
         }
         Value::Float(float) => push_finite(output, *float),
         Value::String(text) => push_text(output, text),

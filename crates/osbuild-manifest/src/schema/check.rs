@@ -133,27 +133,21 @@ impl Check<'_> {
                     )
                 });
             }
-            Keyword::Type(types) => {
-                if !types.iter().any(|one| one.has(value)) {
-                    self.fail(place, || {
-                        format!("{} is not of type {}", repr(value), quoted(types))
-                    });
-                }
+            Keyword::Type(types) if !types.iter().any(|one| one.has(value)) => {
+                self.fail(place, || {
+                    format!("{} is not of type {}", repr(value), quoted(types))
+                });
             }
             Keyword::Enum(allowed) => self.enumeration(allowed, value, place),
             Keyword::AllOf(nodes) => nodes.iter().for_each(|&node| self.node(node, value, place)),
-            Keyword::AnyOf(nodes) => {
-                if !nodes.iter().any(|&node| self.allows(node, value)) {
-                    self.fail(place, || not_any(value));
-                }
+            Keyword::AnyOf(nodes) if !nodes.iter().any(|&node| self.allows(node, value)) => {
+                self.fail(place, || not_any(value));
             }
             Keyword::OneOf(nodes) => self.one_of(nodes, value, place),
-            Keyword::Not(node, schema) => {
-                if self.allows(*node, value) {
-                    self.fail(place, || {
-                        format!("{} should not be valid under {}", repr(value), repr(schema))
-                    });
-                }
+            Keyword::Not(node, schema) if self.allows(*node, value) => {
+                self.fail(place, || {
+                    format!("{} should not be valid under {}", repr(value), repr(schema))
+                });
             }
             _ => {}
         }
@@ -235,10 +229,10 @@ impl Check<'_> {
                 }
             }
             Keyword::AdditionalProperties(additional) => {
-                self.additional_properties(additional, object, place)
+                self.additional_properties(additional, object, place);
             }
             Keyword::Dependencies(dependencies) => {
-                self.dependencies(dependencies, value, object, place)
+                self.dependencies(dependencies, value, object, place);
             }
             Keyword::MinimumProperties(limit) if object.len() < *limit => {
                 let words = if *limit == 1 {
@@ -279,9 +273,9 @@ impl Check<'_> {
         }
         match additional.rule {
             Additional::Schema(node) => {
-                extras
-                    .into_iter()
-                    .for_each(|(name, member)| self.node(node, member, &place.member(name)));
+                for (name, member) in extras {
+                    self.node(node, member, &place.member(name));
+                }
             }
             Additional::Forbidden if extras.is_empty() => {}
             Additional::Forbidden => {
@@ -378,16 +372,9 @@ impl Check<'_> {
             Keyword::MaximumLength(limit) if text.length() > *limit => {
                 self.fail(place, || format!("{} {}", repr(value), too_long(*limit)));
             }
-            Keyword::Pattern(pattern) => {
-                if !self.matches(pattern, text, place) {
-                    self.fail(place, || {
-                        format!(
-                            "{} does not match {}",
-                            repr(value),
-                            repr_text(pattern.source())
-                        )
-                    });
-                }
+            Keyword::Pattern(pattern) if !self.matches(pattern, text, place) => {
+                let source = repr_text(pattern.source());
+                self.fail(place, || format!("{} does not match {source}", repr(value)));
             }
             _ => {}
         }
@@ -395,36 +382,24 @@ impl Check<'_> {
 
     fn number_keyword(&mut self, keyword: &Keyword, value: &Value, place: &Place<'_>) {
         match keyword {
-            Keyword::Minimum { limit, exclusive } => {
-                if number::is_below(value, limit, *exclusive) {
-                    let words = if *exclusive {
-                        "less than or equal to"
-                    } else {
-                        "less than"
-                    };
-                    self.fail(place, || {
-                        format!("{} is {words} the minimum of {}", repr(value), repr(limit))
-                    });
-                }
+            Keyword::Minimum { limit, exclusive } if number::is_below(value, limit, *exclusive) => {
+                let or_equal = if *exclusive { " or equal to" } else { "" };
+                self.fail(place, || {
+                    let (value, limit) = (repr(value), repr(limit));
+                    format!("{value} is less than{or_equal} the minimum of {limit}")
+                });
             }
-            Keyword::Maximum { limit, exclusive } => {
-                if number::is_below(limit, value, *exclusive) {
-                    let words = if *exclusive {
-                        "greater than or equal to"
-                    } else {
-                        "greater than"
-                    };
-                    self.fail(place, || {
-                        format!("{} is {words} the maximum of {}", repr(value), repr(limit))
-                    });
-                }
+            Keyword::Maximum { limit, exclusive } if number::is_below(limit, value, *exclusive) => {
+                let or_equal = if *exclusive { " or equal to" } else { "" };
+                self.fail(place, || {
+                    let (value, limit) = (repr(value), repr(limit));
+                    format!("{value} is greater than{or_equal} the maximum of {limit}")
+                });
             }
-            Keyword::MultipleOf(factor) => {
-                if !number::is_multiple(value, factor) {
-                    self.fail(place, || {
-                        format!("{} is not a multiple of {}", repr(value), repr(factor))
-                    });
-                }
+            Keyword::MultipleOf(factor) if !number::is_multiple(value, factor) => {
+                self.fail(place, || {
+                    format!("{} is not a multiple of {}", repr(value), repr(factor))
+                });
             }
             _ => {}
         }

@@ -31,7 +31,7 @@ pub(super) fn is_multiple(value: &Value, factor: &Value) -> bool {
 }
 
 fn is_whole(quotient: f64) -> bool {
-    quotient.is_finite() && quotient.trunc() == quotient
+    quotient.is_finite() && quotient.fract() == 0.0
 }
 
 fn remainder(digits: &str, factor: i64) -> i128 {

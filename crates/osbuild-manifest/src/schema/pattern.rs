@@ -80,7 +80,7 @@ mod tests {
             .unwrap()
     }
 
-    /// What CPython 3.11 answers.
+    /// What Python 3.11 answers.
     #[test]
     fn search_as_in_python() {
         for (pattern, text, expected) in [

@@ -74,7 +74,7 @@ impl Value {
         }
     }
 
-    /// Converts a value of serde_json.
+    /// Converts a value of `serde_json`.
     pub fn from_serde(value: &serde_json::Value) -> Self {
         match value {
             serde_json::Value::Null => Self::Null,

@@ -70,6 +70,11 @@ impl Object {
         self.0.iter()
     }
 
+    /// Gives keys and values in order, the values for changing.
+    pub fn iter_mut(&mut self) -> IterMut<'_, Text, Value> {
+        self.0.iter_mut()
+    }
+
     /// Converts the map for typed decoding, see [`Value::to_serde`].
     pub fn to_serde(&self) -> serde_json::Map<String, serde_json::Value> {
         self.iter()

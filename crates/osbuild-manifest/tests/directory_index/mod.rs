@@ -7,15 +7,6 @@ use anyhow::{Context as _, Result};
 use osbuild_manifest::module::{ModuleIndex, ModuleInfo, ModuleKind};
 use osbuild_manifest::runner::{Runner, select};
 
-/// The checkout of upstream named by `OSBUILD_UPSTREAM`.
-pub(crate) fn upstream() -> Option<PathBuf> {
-    let directory = std::env::var_os("OSBUILD_UPSTREAM").map(PathBuf::from);
-    if directory.is_none() {
-        println!("skipped: needs OSBUILD_UPSTREAM, a checkout of upstream osbuild");
-    }
-    directory
-}
-
 /// Looks modules up in a library directory.
 pub(crate) struct DirectoryIndex {
     root: PathBuf,

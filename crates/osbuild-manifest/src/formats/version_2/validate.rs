@@ -158,7 +158,7 @@ fn validate_member(
     }
     match member.get("type").and_then(Value::as_text) {
         Some(name) if !name.is_empty() => {
-            checks.module(kind, &name.to_string_lossy(), member, path)
+            checks.module(kind, &name.to_string_lossy(), member, path);
         }
         Some(_) => checks.fail("'' should be non-empty", joined(path, ["type".into()])),
         // Missing, or no string: the schema of the manifest says so.

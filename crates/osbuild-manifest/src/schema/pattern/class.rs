@@ -79,12 +79,8 @@ impl Class {
     fn unicode(&self) -> String {
         let mut inside = written_ranges(&self.ranges);
         for (kind, is_negated) in &self.kinds {
-            let kind = kind.unicode();
-            inside.push_str(&if *is_negated {
-                format!("[^{kind}]")
-            } else {
-                kind.to_owned()
-            });
+            let (open, close) = if *is_negated { ("[^", "]") } else { ("", "") };
+            inside.extend([open, kind.unicode(), close]);
         }
         match (inside.is_empty(), self.is_negated) {
             (true, true) => r"(?s:.)".to_owned(),

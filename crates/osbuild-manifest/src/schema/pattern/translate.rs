@@ -1,5 +1,7 @@
 //! Python's dialect of regular expressions to that of fancy-regex.
 
+use std::fmt::Write as _;
+
 use super::class::{self, Class};
 
 /// The characters that a translation is for.
@@ -135,8 +137,8 @@ impl Translator {
         if character.is_alphanumeric() {
             self.output.push(character);
         } else {
-            self.output
-                .push_str(&format!(r"\x{{{:x}}}", u32::from(character)));
+            write!(self.output, r"\x{{{:x}}}", u32::from(character))
+                .expect("writing to a string never fails");
         }
     }
 
@@ -227,12 +229,25 @@ impl Translator {
     /// Between a word character and another one, or not; what is a word character differs between the two dialects.
     fn boundary(&mut self, wanted: bool) {
         let word = Class::word().written(self.alphabet);
-        self.output.push_str(&if wanted {
-            format!("(?:(?<={word})(?!{word})|(?<!{word})(?={word}))")
+        let parts = if wanted {
+            [
+                "(?:(?<=", &word, ")(?!", &word, ")|(?<!", &word, ")(?=", &word, "))",
+            ]
         } else {
             // In an empty text there is no place between characters (CPython before 3.14).
-            format!(r"(?:(?<={word})(?={word})|(?<!{word})(?!{word})(?!\A\z))")
-        });
+            [
+                "(?:(?<=",
+                &word,
+                ")(?=",
+                &word,
+                ")|(?<!",
+                &word,
+                ")(?!",
+                &word,
+                r")(?!\A\z))",
+            ]
+        };
+        self.output.extend(parts);
     }
 
     /// A group's number, or three octal digits.
@@ -256,7 +271,7 @@ impl Translator {
             }
         }
         // In parentheses, so that digits after it do not become part of the number.
-        self.output.push_str(&format!(r"(?:\{digits})"));
+        self.output.extend([r"(?:\", &digits, ")"]);
         Ok(())
     }
 
