@@ -60,7 +60,13 @@ fn made_up_repositories_give_what_apt_picks() {
                 .map_err(|error| error.to_string());
             match (by_apt, by_us) {
                 (Some(by_apt), Ok(by_us)) if by_apt == by_us => equal += 1,
-                (None, Err(_)) => refused += 1,
+                (None, Err(error)) => {
+                    assert!(
+                        error.contains('`'),
+                        "a refusal names what is in the way: {error}"
+                    );
+                    refused += 1;
+                }
                 (by_apt, by_us) => {
                     let only = |left: &BTreeSet<String>, right: &BTreeSet<String>| -> Vec<String> {
                         left.difference(right).cloned().collect()

@@ -133,7 +133,13 @@ fn random_requests_are_what_apt_picks() {
 fn compare(packages: &[&str]) {
     needs![tool("apt-get"), tool("dpkg")];
     let (architecture, indices) = host();
+    let started = std::time::Instant::now();
     let universe = Universe::read(&indices, &architecture).unwrap();
+    println!(
+        "{} versions read in {:?}",
+        universe.version_count(),
+        started.elapsed()
+    );
     if let Some(difference) = difference(&universe, packages, &architecture) {
         panic!("{difference}");
     }

@@ -26,12 +26,9 @@ impl<'a> Iterator for Stanzas<'a> {
     type Item = Stanza<'a>;
 
     fn next(&mut self) -> Option<Stanza<'a>> {
-        let start = self
+        let text = self
             .rest
-            .bytes()
-            .position(|byte| !byte.is_ascii_whitespace())
-            .unwrap_or(self.rest.len());
-        let text = &self.rest[start..];
+            .trim_start_matches(|character: char| character.is_ascii_whitespace());
         if text.is_empty() {
             self.rest = text;
             return None;
@@ -44,24 +41,15 @@ impl<'a> Iterator for Stanzas<'a> {
 
 /// Finds the end of the stanza: a line of nothing but white space.
 fn end_of_stanza(text: &str) -> usize {
-    let bytes = text.as_bytes();
     let mut at = 0;
-    while let Some(length) = memchr(b'\n', &bytes[at..]) {
+    while let Some(length) = text[at..].find('\n') {
         at += length + 1;
-        let blank = bytes[at..]
-            .iter()
-            .take_while(|&&byte| matches!(byte, b' ' | b'\t' | b'\r'))
-            .count();
-        match bytes.get(at + blank) {
-            None | Some(b'\n') => return at,
-            Some(_) => {}
+        let rest = text[at..].trim_start_matches([' ', '\t', '\r']);
+        if rest.is_empty() || rest.starts_with('\n') {
+            return at;
         }
     }
     text.len()
-}
-
-fn memchr(needle: u8, haystack: &[u8]) -> Option<usize> {
-    haystack.iter().position(|&byte| byte == needle)
 }
 
 impl<'a> Stanza<'a> {
@@ -119,11 +107,11 @@ impl<'a> Iterator for Fields<'a> {
             if self.rest.is_empty() {
                 return None;
             }
-            let bytes = self.rest.as_bytes();
             let mut end = 0;
             loop {
-                end += memchr(b'\n', &bytes[end..]).map_or(bytes.len() - end, |length| length + 1);
-                if !matches!(bytes.get(end), Some(b' ' | b'\t')) {
+                let line = &self.rest[end..];
+                end += line.find('\n').map_or(line.len(), |length| length + 1);
+                if !self.rest[end..].starts_with([' ', '\t']) {
                     break;
                 }
             }

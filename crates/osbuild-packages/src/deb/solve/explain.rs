@@ -35,6 +35,14 @@ pub(super) fn explain(
             break;
         }
     }
+    if chains.is_empty() {
+        chains.extend(
+            first
+                .iter()
+                .take(CHAINS_SHOWN)
+                .map(|&id| explainer.plain(id)),
+        );
+    }
     SolveError::Unsatisfiable { chains }
 }
 
@@ -65,6 +73,25 @@ impl<'text> Explainer<'_, '_, 'text> {
             .filter(|dependency| dependency.kind.is_critical() && !dependency.kind.is_negative())
             .filter(|dependency| !marking.is_respected(id, dependency))
             .find_map(|dependency| self.unmet(version, dependency))
+    }
+
+    /// The first unmet needs of a package, where every way to meet them leads back to where it began.
+    fn plain(&self, id: PackageId) -> Vec<String> {
+        let marking = self.marking;
+        let mut steps = self.path_to(id);
+        let unmet = marking.state(id).install.and_then(|version| {
+            let mut dependencies = marking.universe.dependencies(version).iter();
+            let dependency = dependencies.find(|dependency| {
+                dependency.kind.is_critical() && !marking.is_respected(id, dependency)
+            })?;
+            let (verb, needed) = (dependency.kind.verb(), self.spell_all(dependency));
+            Some(format!(
+                "{} {verb} {needed}, which nothing that can be installed satisfies",
+                self.describe(version)
+            ))
+        });
+        steps.extend(unmet);
+        steps
     }
 
     /// The steps from a package that was asked for down to a chosen one.
