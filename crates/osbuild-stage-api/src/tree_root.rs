@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid};
 use rustix::io::Errno;
 
@@ -314,6 +314,24 @@ impl TreeRoot {
             .split(path.as_ref())
             .with_context(|| self.doing("opening", &path))?;
         Ok(self.spell(&parent)?.join(name))
+    }
+
+    /// Returns the real path of a file that a program of the build root is to write: it may be missing, and a link in
+    /// its place is followed inside the tree, to something that is there.
+    pub fn target_path(&self, path: impl AsRef<Path>) -> Result<PathBuf> {
+        let path = path.as_ref();
+        if path.file_name().is_none() || self.exists(path)? {
+            return self.real_path(path);
+        }
+        if self.has_entry(path)? {
+            bail!(
+                "not writing through the dangling link {}",
+                self.path
+                    .join(path.strip_prefix("/").unwrap_or(path))
+                    .display()
+            );
+        }
+        self.real_parent_path(path)
     }
 
     /// Returns the path of an open file, starting as the root was spelled.

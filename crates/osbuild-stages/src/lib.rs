@@ -16,4 +16,6 @@ pub use run::{lookup, run_module};
 pub use table::STAGES;
 
 #[cfg(test)]
+mod hostile_tree_tests;
+#[cfg(test)]
 mod table_tests;

@@ -135,3 +135,32 @@ fn errors_say_what_and_where() {
         )
     );
 }
+
+#[test]
+fn programs_are_given_paths_that_stay_inside() {
+    let Hostile {
+        directory: _directory,
+        tree,
+    } = hostile();
+    tree.create_dir("real", 0o777).unwrap();
+    tree.symlink("/real/new", "real/link").unwrap();
+    assert_eq!(
+        tree.target_path("/real/new").unwrap(),
+        tree.path().join("real/new")
+    );
+    assert!(
+        tree.target_path("real/link")
+            .unwrap_err()
+            .to_string()
+            .starts_with("not writing through")
+    );
+    tree.write("real/new", "").unwrap();
+    assert_eq!(
+        tree.target_path("real/link").unwrap(),
+        tree.path().join("real/new")
+    );
+    assert_eq!(tree.target_path("/").unwrap(), tree.path());
+    for path in ["absolute/new", "climbing/new", "file"] {
+        tree.target_path(path).unwrap_err();
+    }
+}

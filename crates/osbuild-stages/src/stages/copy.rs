@@ -73,25 +73,11 @@ fn destination_path(to: &Location, remove: bool) -> Result<PathBuf> {
     }
     let is_link =
         root.has_entry(&path)? && FileType::from_raw_mode(root.lstat(&path)?.st_mode).is_symlink();
-    if !is_link {
-        return if path == Path::new("/") {
-            Ok(root.path().to_owned())
-        } else {
-            root.real_parent_path(path)
-        };
-    }
-    if remove && !root.is_dir(&path)? {
+    if remove && is_link && !root.is_dir(&path)? {
         // Here and not by `cp`: seen from the sandbox the link may lead to a directory, which `cp` would copy into.
         root.remove_file(&path)?;
-        return root.real_parent_path(path);
     }
-    if !root.exists(&path)? {
-        bail!(
-            "not writing through the dangling link {}",
-            to.host_path().display()
-        );
-    }
-    root.real_path(path)
+    root.target_path(path)
 }
 
 /// `cp` writes through links that are already where a file is to go; one that leads elsewhere for `cp` than for the

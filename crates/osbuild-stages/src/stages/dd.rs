@@ -20,7 +20,7 @@ struct Options {
 fn run(context: &StageContext) -> Result<()> {
     let options: Options = context.options()?;
     let source = context.resolve_location(&options.src)?.host_path();
-    let target = context.tree().join(options.dst.trim_start_matches('/'));
+    let target = context.tree_path()?.target_path(&options.dst)?;
     context
         .command("dd")
         .arg(format!("if={}", source.display()))

@@ -57,9 +57,7 @@ impl Type {
 fn run(context: &StageContext) -> Result<()> {
     let options: Options = context.options()?;
     let source = only_file(context, "image")?;
-    let target = context
-        .tree()
-        .join(options.filename.trim_start_matches('/'));
+    let target = context.tree_path()?.target_path(&options.filename)?;
     let mut arguments = format_arguments(&options.format);
     if let Some(coroutines) =
         std::env::var_os(COROUTINES).and_then(|value| value.into_string().ok())

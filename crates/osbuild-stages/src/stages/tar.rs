@@ -58,9 +58,7 @@ fn yes() -> bool {
 fn run(context: &StageContext) -> Result<()> {
     let options: Options = context.options()?;
     let tree = context.input("tree")?.path();
-    let archive = context
-        .tree()
-        .join(options.filename.trim_start_matches('/'));
+    let archive = context.tree_path()?.target_path(&options.filename)?;
     let command = context
         .command("tar")
         .arg(format!("--format={}", options.format))

@@ -19,9 +19,7 @@ struct Options {
 
 fn run(context: &StageContext) -> Result<()> {
     let options: Options = context.options()?;
-    let file = context
-        .tree()
-        .join(options.filename.trim_start_matches('/'));
+    let file = context.tree_path()?.target_path(&options.filename)?;
     context
         .command("truncate")
         .args(["--size", &options.size])

@@ -1,0 +1,374 @@
+//! Trees full of links that lead out: no stage may change anything outside its tree.
+//!
+//! Each stage first runs on a clean tree. Then, for every file and directory it touched there, it runs on a tree where
+//! that one is a link to a copy outside, once absolute and once climbing. Whether the stage fails is its business.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use osbuild_stage_api::testing::StageTest;
+use serde_json::{Value, json};
+
+use crate::{STAGES, lookup};
+
+/// Stages that write no files of a tree, or whose place is chosen by the engine.
+const WITHOUT_FILES: &[&str] = &[
+    "org.osbuild.chown",        // inside a chroot
+    "org.osbuild.deb",          // has a test of its own: it needs packages
+    "org.osbuild.disk",         // has a test of its own: it needs trees
+    "org.osbuild.error",        // does nothing
+    "org.osbuild.groups",       // `groupadd --root`, which changes into the tree
+    "org.osbuild.grub2.debian", // has a test of its own: it needs a boot loader
+    "org.osbuild.grub2.inst",   // writes to a device or an image
+    "org.osbuild.mkfs.btrfs",   // writes to a device
+    "org.osbuild.mkfs.ext4",    // writes to a device
+    "org.osbuild.mkfs.fat",     // writes to a device
+    "org.osbuild.mkfs.xfs",     // writes to a device
+    "org.osbuild.mkswap",       // writes to a device
+    "org.osbuild.noop",         // does nothing
+    "org.osbuild.sfdisk",       // writes to a device
+    "org.osbuild.sgdisk",       // writes to a device
+    "org.osbuild.write-device", // writes to a device
+];
+
+/// How a stage is run: its options, what must be there before, and the programs it calls.
+struct Sample {
+    name: &'static str,
+    options: Value,
+    /// Files, or directories if they end in a slash.
+    before: &'static [&'static str],
+    /// Programs that know about roots themselves, or would have nothing to work on.
+    stand_ins: &'static [&'static str],
+}
+
+fn sample(name: &'static str, options: Value, before: &'static [&'static str]) -> Sample {
+    Sample {
+        name,
+        options,
+        before,
+        stand_ins: &["systemd-firstboot", "systemctl", "useradd", "usermod"],
+    }
+}
+
+fn samples() -> Vec<Sample> {
+    let unit = json!({"Unit": {"Description": "x"}, "Service": {"Type": "simple"}, "Install": {}});
+    let connection = json!({"connection": {"id": "x", "uuid": "y", "type": "ethernet"}});
+    vec![
+        sample(
+            "org.osbuild.chmod",
+            json!({"items": {"/a/b": {"mode": "0600", "recursive": true}}}),
+            &["a/b/c"],
+        ),
+        sample(
+            "org.osbuild.copy",
+            json!({"paths": [{"from": "input://file/one", "to": "tree:///a/b"}]}),
+            &["a/b"],
+        ),
+        sample(
+            "org.osbuild.copy",
+            json!({"paths": [{"from": "input://file/", "to": "tree:///a/"}]}),
+            &["a/one"],
+        ),
+        sample(
+            "org.osbuild.copy",
+            json!({"paths": [{"from": "input://file/one", "to": "tree:///a/b", "remove_destination": true}]}),
+            &["a/b"],
+        ),
+        sample(
+            "org.osbuild.dd",
+            json!({"src": "input://file/one", "dst": "/a/b", "count": 1}),
+            &["a/b"],
+        ),
+        sample("org.osbuild.first-boot", json!({"commands": ["x"]}), &[]),
+        sample(
+            "org.osbuild.fstab",
+            json!({"filesystems": [{"label": "x", "path": "/"}]}),
+            &["etc/fstab"],
+        ),
+        sample("org.osbuild.gunzip", json!({"path": "/a/b"}), &["a/b"]),
+        sample("org.osbuild.gzip", json!({"filename": "/a/b"}), &["a/b"]),
+        sample(
+            "org.osbuild.hostname",
+            json!({"hostname": "x"}),
+            &["etc/hostname"],
+        ),
+        sample(
+            "org.osbuild.kernel-cmdline",
+            json!({"kernel_opts": "x"}),
+            &[],
+        ),
+        sample(
+            "org.osbuild.keymap",
+            json!({"keymap": "x", "font": "y", "x11-keymap": {"layouts": ["us"]}}),
+            &["etc/vconsole.conf"],
+        ),
+        sample(
+            "org.osbuild.ln",
+            json!({"paths": [{"target": "/a", "link_name": "tree:///b/c"}]}),
+            &["a", "b/"],
+        ),
+        sample(
+            "org.osbuild.ln",
+            json!({"paths": [{"target": "/a", "link_name": "tree:///b/c", "symbolic": true}]}),
+            &["b/"],
+        ),
+        sample(
+            "org.osbuild.locale",
+            json!({"language": "x"}),
+            &["etc/locale.conf"],
+        ),
+        sample(
+            "org.osbuild.machine-id",
+            json!({"first-boot": "yes"}),
+            &["etc/machine-id"],
+        ),
+        sample(
+            "org.osbuild.machine-id",
+            json!({"first-boot": "no"}),
+            &["etc/machine-id"],
+        ),
+        sample(
+            "org.osbuild.mkdir",
+            json!({"paths": [{"path": "/a/b/c", "parents": true}]}),
+            &["a/"],
+        ),
+        sample(
+            "org.osbuild.modprobe",
+            json!({"filename": "x.conf", "commands": [{"command": "blacklist", "modulename": "x"}]}),
+            &[],
+        ),
+        sample(
+            "org.osbuild.nm.conf",
+            json!({"path": "/etc/x", "settings": {"main": {"plugins": ["x"]}}}),
+            &["etc/x"],
+        ),
+        sample(
+            "org.osbuild.nm.conn",
+            json!({"path": "/etc/x", "settings": connection}),
+            &["etc/x"],
+        ),
+        sample(
+            "org.osbuild.pam.limits.conf",
+            json!({"filename": "x.conf", "config": [{"domain": "x", "type": "-", "item": "core", "value": 0}]}),
+            &["etc/security/limits.d/x.conf"],
+        ),
+        sample(
+            "org.osbuild.qemu",
+            json!({"filename": "a/b", "format": {"type": "qcow2"}}),
+            &["a/b"],
+        ),
+        sample(
+            "org.osbuild.resolv-conf",
+            json!({"nameserver": ["192.0.2.1"]}),
+            &["etc/resolv.conf"],
+        ),
+        sample(
+            "org.osbuild.shell.init",
+            json!({"files": {"x.sh": {"env": [{"key": "K", "value": "v"}]}}}),
+            &["etc/profile.d/x.sh"],
+        ),
+        sample(
+            "org.osbuild.sshd.config",
+            json!({"config": {"PermitRootLogin": true}}),
+            &["etc/ssh/sshd_config"],
+        ),
+        sample(
+            "org.osbuild.sysctld",
+            json!({"filename": "x.conf", "config": [{"key": "k", "value": "v"}]}),
+            &["usr/lib/sysctl.d/x.conf"],
+        ),
+        sample(
+            "org.osbuild.systemd",
+            json!({"masked_generators": ["x"]}),
+            &[],
+        ),
+        sample(
+            "org.osbuild.systemd-journald",
+            json!({"filename": "x.conf", "config": {"Journal": {"Audit": "no"}}}),
+            &[],
+        ),
+        sample(
+            "org.osbuild.systemd-logind",
+            json!({"filename": "x.conf", "config": {"Login": {"NAutoVTs": 1}}}),
+            &[],
+        ),
+        sample(
+            "org.osbuild.systemd.preset",
+            json!({"presets": [{"name": "x", "state": "enable"}]}),
+            &["usr/lib/systemd/system-preset/50-osbuild.preset"],
+        ),
+        sample(
+            "org.osbuild.systemd.unit",
+            json!({"unit": "x.service", "dropin": "x.conf", "config": unit}),
+            &[],
+        ),
+        sample(
+            "org.osbuild.systemd.unit.create",
+            json!({"filename": "x.service", "config": unit}),
+            &["usr/lib/systemd/system/x.service"],
+        ),
+        sample("org.osbuild.tar", json!({"filename": "a/b"}), &["a/b"]),
+        sample(
+            "org.osbuild.timezone",
+            json!({"zone": "UTC"}),
+            &["etc/localtime"],
+        ),
+        sample(
+            "org.osbuild.tmpfilesd",
+            json!({"filename": "x.conf", "config": [{"type": "d", "path": "/run/x"}]}),
+            &["usr/lib/tmpfiles.d/x.conf"],
+        ),
+        sample(
+            "org.osbuild.truncate",
+            json!({"filename": "a/b", "size": "10"}),
+            &["a/b"],
+        ),
+        sample("org.osbuild.untar", json!({"prefix": "/a"}), &["a/"]),
+        sample(
+            "org.osbuild.users",
+            json!({"users": {"anna": {"key": "ssh-rsa A"}}}),
+            &["etc/passwd", "home/anna/.ssh/authorized_keys"],
+        ),
+        sample("org.osbuild.xz", json!({"filename": "/a/b"}), &["a/b"]),
+        sample("org.osbuild.zstd", json!({"filename": "/a/b"}), &["a/b"]),
+    ]
+}
+
+#[test]
+fn every_stage_has_a_sample_or_a_reason() {
+    let covered: BTreeSet<_> = samples()
+        .iter()
+        .map(|sample| sample.name)
+        .chain(WITHOUT_FILES.iter().copied())
+        .collect();
+    for stage in STAGES {
+        assert!(
+            covered.contains(stage.name),
+            "{}: add a sample, or the reason why it needs none",
+            stage.name
+        );
+    }
+    for sample in samples() {
+        assert!(
+            !WITHOUT_FILES.contains(&sample.name),
+            "{}: has a sample and a reason to have none",
+            sample.name
+        );
+    }
+}
+
+#[test]
+fn nothing_outside_the_tree_is_changed() {
+    for sample in samples() {
+        let clean = prepare(&sample, None);
+        let ran = clean.run();
+        assert!(
+            ran.result.is_ok() || is_tool_missing(ran.error()),
+            "{}: {}\n{}",
+            sample.name,
+            ran.error(),
+            ran.log
+        );
+        for path in entries(&clean.tree()) {
+            for is_absolute in [true, false] {
+                check(&sample, &clean.tree(), &path, is_absolute);
+            }
+        }
+    }
+}
+
+/// A program that the machine does not have can do no harm either; CI has them all.
+fn is_tool_missing(error: &str) -> bool {
+    error.starts_with("FileNotFoundError: [Errno 2]") && std::env::var_os("CI").is_none()
+}
+
+/// Runs a sample on a tree where `path` is a link to a copy of what a clean run leaves there.
+fn check(sample: &Sample, clean: &Path, path: &Path, is_absolute: bool) {
+    let test = prepare(sample, Some(path));
+    let outside = test.workspace().join("outside");
+    copy(clean, &outside);
+    let target = if is_absolute {
+        outside.join(path)
+    } else {
+        // From the directory of the link up to the workspace; more steps than needed stop at the root of the tree.
+        Path::new(&"../".repeat(path.components().count()))
+            .join("outside")
+            .join(path)
+    };
+    let test = test.symlink(path.to_str().unwrap(), target.to_str().unwrap());
+    let before = osbuild_testing::tree::describe(&outside).unwrap();
+    let ran = test.run();
+    let after = osbuild_testing::tree::describe(&outside).unwrap();
+    assert_eq!(
+        before,
+        after,
+        "{} followed {} out of its tree\n{}",
+        sample.name,
+        path.display(),
+        ran.log
+    );
+}
+
+/// A tree with what the sample wants, but for what is below `without`.
+fn prepare(sample: &Sample, without: Option<&Path>) -> StageTest {
+    let stage = lookup(sample.name).unwrap_or_else(|| panic!("{} is in the table", sample.name));
+    let files: [(&str, &[u8]); 1] = [("one", GZIPPED_ARCHIVE)];
+    let data = json!({"files": {"one": {}}});
+    let mut test =
+        StageTest::new(stage, sample.options.clone()).input("file", &files, data.clone());
+    test = test
+        .input("image", &files, data)
+        .input("tree", &files, Value::Null);
+    for path in sample.before {
+        if without.is_some_and(|without| Path::new(path).starts_with(without)) {
+            continue;
+        }
+        let content = if *path == "etc/passwd" {
+            "anna:x:0:0::/home/anna:/bin/sh\n"
+        } else {
+            "before\n"
+        };
+        test = if path.ends_with('/') {
+            test.directory(path)
+        } else {
+            test.file(path, content)
+        };
+    }
+    sample
+        .stand_ins
+        .iter()
+        .fold(test, |test, program| test.program(program, "true"))
+}
+
+/// An empty tar archive in a gzip file: any stage that unpacks can do so.
+#[rustfmt::skip]
+const GZIPPED_ARCHIVE: &[u8] = &[
+    0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0x63, 0x60, 0x18, 0x05, 0xa3, 0x60,
+    0x14, 0x8c, 0x54, 0x00, 0x00, 0x2e, 0xaf, 0xb5, 0xef, 0x00, 0x04, 0x00, 0x00,
+];
+
+/// Every entry of a tree, below its root.
+fn entries(tree: &Path) -> Vec<PathBuf> {
+    fn visit(tree: &Path, below: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs_err::read_dir(tree.join(below)).unwrap() {
+            let entry = entry.unwrap();
+            let path = below.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                visit(tree, &path, found);
+            }
+            found.push(path);
+        }
+    }
+    let mut found = Vec::new();
+    visit(tree, Path::new(""), &mut found);
+    found
+}
+
+fn copy(source: &Path, target: &Path) {
+    let status = std::process::Command::new("cp")
+        .arg("-a")
+        .arg(source)
+        .arg(target)
+        .status();
+    assert!(status.unwrap().success());
+}
