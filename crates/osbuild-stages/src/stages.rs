@@ -4,6 +4,7 @@ pub(crate) mod chmod;
 pub(crate) mod chown;
 pub(crate) mod copy;
 pub(crate) mod dd;
+pub(crate) mod disk;
 pub(crate) mod error;
 pub(crate) mod first_boot;
 pub(crate) mod fstab;

@@ -11,6 +11,7 @@ pub static STAGES: &[StageModule] = &[
     stages::chown::STAGE,
     stages::copy::STAGE,
     stages::dd::STAGE,
+    stages::disk::STAGE,
     stages::error::STAGE,
     stages::first_boot::STAGE,
     stages::fstab::STAGE,

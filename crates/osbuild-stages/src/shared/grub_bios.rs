@@ -6,6 +6,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use anyhow::{Context, Result, ensure};
+use osbuild_stage_api::StageError;
 
 /// Code in the first sector ends here: disk identifier and partition table follow.
 const BOOT_CODE_LENGTH: usize = 440;
@@ -54,4 +55,13 @@ pub(crate) fn write_boot_code(
 pub(crate) fn check_the_drive(disk: &File) -> Result<()> {
     disk.write_all_at(&CHECK_THE_DRIVE, DRIVE_CHECK_OFFSET)
         .context("writing GRUB's boot code")
+}
+
+/// Runs a program that distributions name differently: by its second name where there is none of the first.
+pub(crate) fn with_either_name(names: [&str; 2], run: impl Fn(&str) -> Result<()>) -> Result<()> {
+    match run(names[0]) {
+        // Only a missing program is a `StageError`; one that fails is not run again under another name.
+        Err(error) if error.is::<StageError>() => run(names[1]),
+        result => result,
+    }
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use osbuild_stage_api::{StageContext, StageError, StageModule};
+use osbuild_stage_api::{StageContext, StageModule};
 use serde::Deserialize;
 
 use crate::shared::grub_bios;
@@ -142,11 +142,7 @@ fn make_core(
     };
     match &options.core.binary {
         Some(program) => run(program)?,
-        // Only a missing program is a `StageError`; one that fails is not run again under another name.
-        None => match run(MKIMAGE[0]) {
-            Err(error) if error.is::<StageError>() => run(MKIMAGE[1])?,
-            result => result?,
-        },
+        None => grub_bios::with_either_name(MKIMAGE, run)?,
     }
     Ok(core)
 }

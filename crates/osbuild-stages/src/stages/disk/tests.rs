@@ -1,0 +1,1 @@
+//! Whole disks: made, checked by the file systems' own tools, and made again.
