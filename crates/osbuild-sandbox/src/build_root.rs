@@ -150,19 +150,28 @@ fn library(request: &BuildRootRequest) -> Vec<Entry> {
 }
 
 fn stage(request: &BuildRootRequest) -> Vec<Entry> {
-    let mut entries = vec![
+    // Explicit, so that they are open to every user whichever executor makes them.
+    let mut entries: Vec<_> = ["/run/osbuild", BINARIES, SOCKETS]
+        .map(|path| Entry::Directory {
+            target: PathBuf::from(path),
+        })
+        .into();
+    entries.extend([
         bind(&request.tree, TREE, Access::ReadWrite),
         bind(&request.metadata, METADATA, Access::ReadWrite),
         bind(&request.mounts, MOUNTS, Access::ReadWrite),
         read_only(&request.module.path, &inside(BINARIES, &request.module)),
         read_only(&request.inputs, INPUTS),
         read_only(&request.arguments, ARGUMENTS),
-    ];
+    ]);
     for (endpoint, socket) in &request.sockets {
         let target = format!("{SOCKETS}/{endpoint}");
         entries.push(bind(socket, &target, Access::ReadWrite));
     }
     if let Some(runner) = &request.runner {
+        entries.push(Entry::Directory {
+            target: PathBuf::from(RUNNERS),
+        });
         entries.push(read_only(&runner.path, &inside(RUNNERS, runner)));
     }
     entries

@@ -41,14 +41,21 @@ struct ChildPlan {
     /// All above the range that they are moved to, so no move overwrites one that is still to come.
     descriptors: *const RawFd,
     descriptor_count: usize,
+    /// The signals that the program starts with blocked: none.
+    mask: libc::sigset_t,
     /// Where the child says why it could not start the program.
     error: c_int,
 }
+
+/// The last of the real-time signals.
+const HIGHEST_SIGNAL: c_int = 64;
 
 /// Enough for the child: it makes a dozen system calls and no allocation.
 const CHILD_STACK: usize = 64 * 1024;
 
 /// Starts a program as process 1 of new namespaces, whatever threads this process has.
+///
+/// It is killed when the calling thread ends, however that happens.
 ///
 /// Like `posix_spawn`: the child borrows this process's memory (`CLONE_VM | CLONE_VFORK`, so nothing is
 /// copied however big this process is) and does nothing but system calls until it has become the program.
@@ -67,6 +74,7 @@ pub(crate) fn spawn_in_namespaces(spawn: &Spawn<'_>) -> io::Result<(Pid, OwnedFd
         environment: environment.as_ptr(),
         descriptors: raw.as_ptr(),
         descriptor_count: raw.len(),
+        mask: no_signals()?,
         error: 0,
     };
     let mut stack = vec![0_u128; CHILD_STACK / size_of::<u128>()];
@@ -114,6 +122,20 @@ extern "C" fn child(plan: *mut c_void) -> c_int {
                 libc::_exit(127);
             }
         }
+        // Kept across `execve`, so there is no moment without it; a program that is set-user-id asks for itself.
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        // An older kernel refuses; then the descriptors of this program stay closed on exec one by one.
+        libc::syscall(
+            libc::SYS_close_range,
+            (*plan).descriptor_count,
+            u32::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        );
+        // Handlers first: none of them may run in here once signals are let through again.
+        for signal in 1..=HIGHEST_SIGNAL {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const (*plan).mask, ptr::null_mut());
         libc::execve((*plan).executable, (*plan).arguments, (*plan).environment);
         (*plan).error = *libc::__errno_location();
         libc::_exit(127)
@@ -152,6 +174,15 @@ fn block_all_signals() -> io::Result<libc::sigset_t> {
     }
 }
 
+fn no_signals() -> io::Result<libc::sigset_t> {
+    // SAFETY: sigemptyset makes any memory a valid set.
+    unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        check(libc::sigemptyset(&raw mut none))?;
+        Ok(none)
+    }
+}
+
 fn restore_signals(mask: &libc::sigset_t) -> io::Result<()> {
     // SAFETY: as above; what is written to the second set is not used.
     set_mask(mask, &mut unsafe { std::mem::zeroed() })
@@ -165,17 +196,12 @@ fn set_mask(mask: &libc::sigset_t, previous: &mut libc::sigset_t) -> io::Result<
     }
 }
 
-/// Puts signals back to what a program expects at its start: nothing blocked, nothing ignored.
-pub(crate) fn reset_signals() -> io::Result<()> {
-    // SAFETY: an all-zero set is made valid by sigemptyset; SIG_DFL is no function of ours.
-    unsafe {
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        check(libc::sigemptyset(&raw mut none))?;
-        // Rust's runtime ignores SIGPIPE, and ignoring is inherited.
-        if libc::signal(libc::SIGPIPE, libc::SIG_DFL) == libc::SIG_ERR {
-            return Err(io::Error::last_os_error());
-        }
-        restore_signals(&none)
+/// Lets SIGPIPE end a program again: Rust's runtime ignores it, and ignoring is inherited.
+pub(crate) fn reset_broken_pipe_signal() -> io::Result<()> {
+    // SAFETY: SIG_DFL is no function of ours.
+    match unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) } {
+        libc::SIG_ERR => Err(io::Error::last_os_error()),
+        _ => Ok(()),
     }
 }
 
@@ -220,20 +246,6 @@ pub(crate) fn take_inherited(number: RawFd) -> io::Result<OwnedFd> {
         check(libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC))?;
         Ok(OwnedFd::from_raw_fd(number))
     }
-}
-
-/// Marks every descriptor from `first` on to be closed when the next program is started.
-pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
-    // SAFETY: flags of descriptors change, no memory is involved, and nothing is closed under its owner.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            first,
-            u32::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    };
-    check(result as c_int).map(drop)
 }
 
 /// Moves the calling thread, which must be the only one, into its own copy of the mount namespace.
