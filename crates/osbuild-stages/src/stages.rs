@@ -9,6 +9,7 @@ pub(crate) mod error;
 pub(crate) mod first_boot;
 pub(crate) mod fstab;
 pub(crate) mod groups;
+pub(crate) mod grub2_debian;
 pub(crate) mod grub2_inst;
 pub(crate) mod gunzip;
 pub(crate) mod gzip;

@@ -16,6 +16,7 @@ pub static STAGES: &[StageModule] = &[
     stages::first_boot::STAGE,
     stages::fstab::STAGE,
     stages::groups::STAGE,
+    stages::grub2_debian::STAGE,
     stages::grub2_inst::STAGE,
     stages::gunzip::STAGE,
     stages::gzip::STAGE,
