@@ -57,6 +57,7 @@ impl PartialFile {
     ) -> Result<Acquired, io::Error> {
         let target = directory.join(name);
         let path = directory.join(format!(".unverified-{name}"));
+        let mut is_waiting = false;
         loop {
             if let Some(bytes) = cached_size(&target) {
                 return Ok(Acquired::Present { bytes });
@@ -79,7 +80,13 @@ impl PartialFile {
                     partial.take_over()?;
                     return Ok(Acquired::Locked(Box::new(partial)));
                 }
-                None => tokio::time::sleep(LOCK_POLL).await,
+                None => {
+                    if !is_waiting {
+                        tracing::info!("waiting for another fetcher of `{name}`");
+                        is_waiting = true;
+                    }
+                    tokio::time::sleep(LOCK_POLL).await;
+                }
             }
         }
     }

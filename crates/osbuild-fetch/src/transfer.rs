@@ -244,9 +244,27 @@ impl Transfer<'_> {
             return Failure::new(FetchError::Redirects { url }, Blame::Perhaps);
         }
         if error.is_connect() {
-            return Failure::new(FetchError::Connect { url, reason }, Blame::Nobody);
+            let blame = blame_of(&reason);
+            return Failure::new(FetchError::Connect { url, reason }, blame);
         }
-        self.broken(0, reason)
+        let blame = blame_of(&reason);
+        Failure {
+            blame,
+            ..self.broken(0, reason)
+        }
+    }
+}
+
+/// Whether trying again can help. The causes' types belong to libraries below reqwest, so their texts must do; one that is
+/// not recognised is tried again, which is never wrong, only slow.
+fn blame_of(reason: &str) -> Blame {
+    if reason.contains("no records found") || reason.contains("received fatal alert") {
+        // The name server knows of no such host; or the server does not want us, without our certificate for one.
+        Blame::Perhaps
+    } else if reason.contains("invalid peer certificate") {
+        Blame::Mirror
+    } else {
+        Blame::Nobody
     }
 }
 
@@ -256,7 +274,8 @@ fn reason(error: &reqwest::Error) -> String {
     let mut source = error.source();
     while let Some(cause) = source {
         let text = cause.to_string();
-        if !parts.iter().any(|part| part.contains(&text)) {
+        // `client error (Connect)` says no more than the error's kind does.
+        if !text.starts_with("client error (") && !parts.iter().any(|part| part.contains(&text)) {
             parts.push(text);
         }
         source = cause.source();

@@ -180,6 +180,20 @@ fn a_missing_file_is_asked_for_once() {
 }
 
 #[test]
+fn a_server_that_is_not_there_is_tried_ten_times() {
+    // Nobody listens on the port of a server that has ended.
+    let url = Server::start().unwrap().url("/file");
+    let error = fetch_bytes(&url, &options()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot connect to fetch `{url}`: tcp connect error: Connection refused (os error 111) \
+             (gave up after 10 tries)"
+        )
+    );
+}
+
+#[test]
 fn an_ailing_server_is_asked_again() {
     let setting = Setting::new(1000, |file| {
         vec![Answer::Status(500), Answer::Status(500), Answer::File(file)]

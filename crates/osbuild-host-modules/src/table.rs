@@ -120,3 +120,44 @@ pub fn mount(name: &str) -> Option<&'static dyn MountModule> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use osbuild_manifest::module::ModuleInfo;
+
+    use super::*;
+
+    #[test]
+    fn every_module_is_described_and_found() {
+        for module in HOST_MODULES {
+            let info = ModuleInfo::from_meta_json(module.kind, module.name, module.meta)
+                .unwrap_or_else(|error| panic!("{}: {error}", module.name));
+            assert!(info.schema.is_some() || info.schema_2.is_some());
+            let found = lookup(module.kind, module.name).unwrap();
+            assert!(std::ptr::eq(found, module));
+            let is_typed = match module.kind {
+                ModuleKind::Source => source(module.name).is_some(),
+                ModuleKind::Input => input(module.name).is_some(),
+                ModuleKind::Device => device(module.name).is_some(),
+                ModuleKind::Mount => mount(module.name).is_some(),
+                other => panic!("{other:?} modules do not run on the host"),
+            };
+            assert!(is_typed, "{}", module.name);
+        }
+        assert!(source("org.osbuild.ext4").is_none());
+    }
+
+    #[test]
+    fn the_table_is_sorted() {
+        let rank = |kind: ModuleKind| match kind {
+            ModuleKind::Device => 0,
+            ModuleKind::Input => 1,
+            ModuleKind::Mount => 2,
+            _ => 3,
+        };
+        let keys = HOST_MODULES
+            .iter()
+            .map(|module| (rank(module.kind), module.name));
+        assert!(keys.is_sorted());
+    }
+}
