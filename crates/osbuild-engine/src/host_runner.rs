@@ -8,7 +8,7 @@ use fs_err as fs;
 /// Where the description of the operating system is, the first that exists (`os-release(5)`).
 const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
 
-/// Gives the name of the runner for the system at `root`: `org.osbuild.` with its ID and VERSION_ID,
+/// Gives the name of the runner for the system at `root`: `org.osbuild.` with its `ID` and `VERSION_ID`,
 /// dots left out; `org.osbuild.linux` when it does not say.
 pub fn host_runner(root: &Path) -> Result<String> {
     let Some(path) = OS_RELEASE

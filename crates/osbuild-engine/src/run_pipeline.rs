@@ -87,7 +87,7 @@ fn build_tree(
 
 /// Gives the prepared build root of a pipeline; the first to ask prepares it.
 fn build_root_of(context: &BuildContext<'_>, pipeline: &Pipeline) -> Result<Arc<BuildRoot>> {
-    let id = pipeline.build.as_ref().map(|id| id.as_str());
+    let id = pipeline.build.as_ref().map(StageId::as_str);
     context.roots.get(id, || {
         let object = match id {
             Some(id) => Some(

@@ -48,7 +48,7 @@ pub(crate) struct Failure {
     /// What failed and why, innermost last.
     pub(crate) source: anyhow::Error,
     /// Where in the user's file.
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<Box<Place>>,
     /// The last lines that the failing program wrote.
     pub(crate) last_lines: Vec<String>,
     /// What to do next.
@@ -81,7 +81,7 @@ impl Failure {
 
     /// Adds the place in the user's file.
     pub(crate) fn with_place(mut self, place: Option<Place>) -> Self {
-        self.place = place;
+        self.place = place.map(Box::new);
         self
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn compile_recipe(
     repository: &RepositoryArguments,
     store: &Path,
 ) -> Result<CompiledRecipe, Failures> {
-    let solver = solver(repository, store)?;
+    let solver = solver(repository, store);
     let environment = SolveEnvironment {
         solver: &solver,
         lock: LockChoice::Beside,
@@ -53,7 +53,7 @@ pub(crate) fn print_manifest(arguments: &RecipeArguments) -> Result<(), Failures
 /// Chooses the packages of a recipe and writes its lock.
 pub(crate) fn write_lock(arguments: &LockArguments) -> Result<(), Failures> {
     let recipe = &arguments.recipe;
-    let solver = solver(&recipe.repository, &recipe.store)?;
+    let solver = solver(&recipe.repository, &recipe.store);
     let lock =
         lock_recipe(&recipe.recipe, &solver).map_err(|error| failures(&recipe.recipe, error))?;
     let path = arguments
@@ -81,7 +81,7 @@ fn replace_file(path: &Path, text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn solver(repository: &RepositoryArguments, store: &Path) -> Result<AptSolver, Failure> {
+fn solver(repository: &RepositoryArguments, store: &Path) -> AptSolver {
     let mut solver = AptSolver::new(&store.join("package-lists"));
     if let Some(mirror) = &repository.mirror {
         solver = solver.with_mirror(mirror);
@@ -89,7 +89,7 @@ fn solver(repository: &RepositoryArguments, store: &Path) -> Result<AptSolver, F
     if let Some(keyring) = &repository.keyring {
         solver = solver.with_keyring(keyring);
     }
-    Ok(solver)
+    solver
 }
 
 /// Finds out what kind of error it is, and describes it with its place and advice.

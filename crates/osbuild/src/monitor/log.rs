@@ -165,7 +165,83 @@ fn civil_from_days(days: i64) -> (i64, usize, i64) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::path::PathBuf;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use osbuild_engine::module_catalog::ModuleCatalog;
+    use osbuild_engine::outcome::{Ending, StageOutcome};
+    use osbuild_manifest::resolve::resolve;
+    use osbuild_manifest::value::Value;
+
     use super::*;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_stage_is_logged_as_upstream_logs_it() {
+        let text = r#"{"version": "2", "pipelines": [{"name": "tree", "source-epoch": 86400,
+            "stages": [{"type": "org.osbuild.noop", "options": {"b": [1], "a": 1.0}}]}]}"#;
+        let value = Value::from_json(text).unwrap();
+        let manifest = resolve(&value, &ModuleCatalog::built_in(), "org.osbuild.linux").unwrap();
+        let id = manifest.pipelines[0].stages[0].id.clone();
+        let outcome = StageOutcome {
+            stage: 0,
+            id: id.clone(),
+            name: "org.osbuild.noop".to_owned(),
+            success: true,
+            ending: Ending::Exited { status: 0 },
+            output: String::new(),
+            metadata: None,
+            duration: Duration::from_millis(250),
+            log: PathBuf::new(),
+        };
+        let paper = Shared::default();
+        let mut monitor = LogMonitor::new(Paper::plain(Box::new(paper.clone())));
+        for event in [
+            Event::PipelineStarted {
+                pipeline: 0,
+                reused_stages: 0,
+            },
+            Event::StageStarted {
+                pipeline: 0,
+                stage: 0,
+            },
+            Event::StageOutput {
+                pipeline: 0,
+                stage: 0,
+                bytes: b"said\n".to_vec(),
+            },
+            Event::StageFinished {
+                pipeline: 0,
+                stage: 0,
+                outcome: Arc::new(outcome),
+            },
+        ] {
+            monitor.event(&manifest, &event);
+        }
+        let written = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(
+            written,
+            format!(
+                "Pipeline tree: {id}\nBuild\n  root: <host>\n  runner: org.osbuild.linux (org.osbuild.linux)\n  \
+                 source-epoch: Fri Jan  2 00:00:00 1970 [86400]\norg.osbuild.noop: {id} {{\n  \"b\": [\n    1\n  ],\n  \
+                 \"a\": 1.0\n}}\nsaid\n\n⏱  Duration: 0.25s\n"
+            )
+        );
+    }
 
     #[test]
     fn times_read_as_strftime_writes_them() {

@@ -76,3 +76,74 @@ fn pipeline_of(event: &Event) -> Option<usize> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use osbuild_engine::module_catalog::ModuleCatalog;
+    use osbuild_manifest::resolve::resolve;
+    use osbuild_manifest::value::Value;
+
+    use super::*;
+
+    /// Notes what it is told, `1s0` for stage 0 of pipeline 1.
+    #[derive(Default)]
+    struct Notes(Vec<String>);
+
+    impl Observer for Notes {
+        fn event(&mut self, _manifest: &Manifest, event: &Event) {
+            self.0.push(match event {
+                Event::PipelineStarted { pipeline, .. } => format!("{pipeline}begin"),
+                Event::StageStarted { pipeline, stage } => format!("{pipeline}s{stage}"),
+                Event::PipelineFinished { pipeline, .. } => format!("{pipeline}end"),
+                _ => "other".to_owned(),
+            });
+        }
+    }
+
+    fn begin(pipeline: usize) -> Event {
+        Event::PipelineStarted {
+            pipeline,
+            reused_stages: 0,
+        }
+    }
+
+    fn end(pipeline: usize) -> Event {
+        Event::PipelineFinished {
+            pipeline,
+            success: true,
+        }
+    }
+
+    fn stage(pipeline: usize, stage: usize) -> Event {
+        Event::StageStarted { pipeline, stage }
+    }
+
+    #[test]
+    fn pipelines_side_by_side_are_shown_one_after_another() {
+        let empty = Value::from_json(r#"{"version": "2"}"#).unwrap();
+        let catalog = ModuleCatalog::built_in();
+        let manifest = resolve(&empty, &catalog, "org.osbuild.linux").unwrap();
+        let mut ordered = OneAtATime::new(Notes::default());
+        for event in [
+            begin(0),
+            begin(1),
+            stage(1, 0),
+            stage(0, 0),
+            begin(2),
+            end(1),
+            stage(0, 1),
+            stage(2, 0),
+            end(0),
+            stage(2, 1),
+            end(2),
+        ] {
+            ordered.event(&manifest, &event);
+        }
+        let shown = ordered.monitor.0.join(" ");
+        assert_eq!(
+            shown,
+            "0begin 0s0 0s1 0end 1begin 1s0 1end 2begin 2s0 2s1 2end"
+        );
+        assert!(ordered.waiting.is_empty());
+    }
+}
