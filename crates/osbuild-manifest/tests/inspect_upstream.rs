@@ -127,8 +127,11 @@ fn sorted_errors(mut answer: Value) -> Value {
 
 fn digest(text: &str) -> String {
     use sha2::Digest as _;
+    let digits = |byte: u8| {
+        [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
+    };
     sha2::Sha256::digest(text)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
+        .into_iter()
+        .flat_map(digits)
         .collect()
 }

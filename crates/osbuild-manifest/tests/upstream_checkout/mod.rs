@@ -1,5 +1,7 @@
 //! Where upstream's tree is, for tests that compare with it.
 
+#![expect(clippy::print_stdout, reason = "a skipped test says why")]
+
 use std::path::PathBuf;
 
 /// The checkout of upstream named by `OSBUILD_UPSTREAM`.
