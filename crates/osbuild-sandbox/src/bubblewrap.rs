@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use rustix::process::WaitIdStatus;
 
+use crate::capability::Capability;
 use crate::executor::{Finished, Limits, Reason};
 use crate::spec::{Access, Entry, Network, Presence, SandboxSpec};
 use crate::supervise::{Channels, Child, Killed, read_to_end};
@@ -30,7 +31,7 @@ pub fn arguments(spec: &SandboxSpec) -> Vec<OsString> {
     }
     arguments.add(["--json-status-fd", STATUS]);
     arguments.add(["--cap-drop", "ALL"]);
-    let mut names: Vec<_> = spec.capabilities.iter().map(|one| one.name()).collect();
+    let mut names: Vec<_> = spec.capabilities.iter().map(Capability::name).collect();
     names.sort_unstable();
     for name in names {
         arguments.add(["--cap-add", name]);
@@ -70,7 +71,7 @@ impl Arguments {
             }
             Entry::Symlink { content, target } => {
                 self.0
-                    .extend([OsString::from("--symlink"), content.into(), target.into()])
+                    .extend([OsString::from("--symlink"), content.into(), target.into()]);
             }
             Entry::Directory { target } => self.target("--dir", target),
             Entry::Tmpfs { target } => self.target("--tmpfs", target),
@@ -199,4 +200,26 @@ fn find_in(directories: &[&str]) -> Result<PathBuf> {
         .context(
             "`bwrap` is not installed: the package `bubblewrap` brings it (`apt install bubblewrap`, `dnf install bubblewrap`)",
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_is_found_and_its_absence_too() {
+        let both = b"{ \"child-pid\": 7 }\n{ \"exit-code\": 143 }\n";
+        assert_eq!(exit_code(both), Some(143));
+        assert_eq!(exit_code(b"{ \"child-pid\": 7 }\n"), None);
+        assert_eq!(exit_code(b""), None);
+    }
+
+    #[test]
+    fn a_missing_bubblewrap_is_named_with_its_package() {
+        let error = find_in(&["/nowhere"]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "`bwrap` is not installed: the package `bubblewrap` brings it (`apt install bubblewrap`, `dnf install bubblewrap`)"
+        );
+    }
 }

@@ -88,6 +88,7 @@ pub struct Program {
 /// Computes the sandbox of a stage.
 pub fn build_root_spec(request: &BuildRootRequest) -> SandboxSpec {
     let mut entries = operating_system(request);
+    entries.extend(directories(request));
     entries.extend(library(request));
     entries.extend(stage(request));
     SandboxSpec {
@@ -138,6 +139,18 @@ fn operating_system(request: &BuildRootRequest) -> Vec<Entry> {
     entries
 }
 
+/// Makes directories that would come to be anyway, so that whichever executor makes them, every user may enter.
+fn directories(request: &BuildRootRequest) -> Vec<Entry> {
+    let runners = request.runner.as_ref().map(|_| RUNNERS);
+    ["/run/osbuild", BINARIES, SOCKETS]
+        .into_iter()
+        .chain(runners)
+        .map(|path| Entry::Directory {
+            target: PathBuf::from(path),
+        })
+        .collect()
+}
+
 fn library(request: &BuildRootRequest) -> Vec<Entry> {
     let mut entries = Vec::new();
     if let Some(library) = &request.library {
@@ -150,28 +163,19 @@ fn library(request: &BuildRootRequest) -> Vec<Entry> {
 }
 
 fn stage(request: &BuildRootRequest) -> Vec<Entry> {
-    // Explicit, so that they are open to every user whichever executor makes them.
-    let mut entries: Vec<_> = ["/run/osbuild", BINARIES, SOCKETS]
-        .map(|path| Entry::Directory {
-            target: PathBuf::from(path),
-        })
-        .into();
-    entries.extend([
+    let mut entries = vec![
         bind(&request.tree, TREE, Access::ReadWrite),
         bind(&request.metadata, METADATA, Access::ReadWrite),
         bind(&request.mounts, MOUNTS, Access::ReadWrite),
         read_only(&request.module.path, &inside(BINARIES, &request.module)),
         read_only(&request.inputs, INPUTS),
         read_only(&request.arguments, ARGUMENTS),
-    ]);
+    ];
     for (endpoint, socket) in &request.sockets {
         let target = format!("{SOCKETS}/{endpoint}");
         entries.push(bind(socket, &target, Access::ReadWrite));
     }
     if let Some(runner) = &request.runner {
-        entries.push(Entry::Directory {
-            target: PathBuf::from(RUNNERS),
-        });
         entries.push(read_only(&runner.path, &inside(RUNNERS, runner)));
     }
     entries
@@ -236,5 +240,197 @@ fn if_present(source: &Path, target: &Path) -> Entry {
 fn tmpfs(target: &str) -> Entry {
     Entry::Tmpfs {
         target: PathBuf::from(target),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::bubblewrap;
+
+    fn smallest() -> BuildRootRequest {
+        let work = |name: &str| Path::new("/stage").join(name);
+        BuildRootRequest {
+            root: PathBuf::from("/root"),
+            boot: None,
+            etc: work("etc"),
+            var: work("var"),
+            devices: work("dev"),
+            kernel_command_line: work("cmdline"),
+            tree: work("tree"),
+            metadata: work("meta"),
+            mounts: work("mounts"),
+            inputs: work("inputs"),
+            arguments: work("arguments"),
+            module: Program {
+                name: "org.osbuild.noop".to_owned(),
+                path: work("osbuild"),
+            },
+            runner: None,
+            library: None,
+            python_package: None,
+            sockets: Vec::new(),
+            capabilities: CapabilitySet::empty(),
+            held_capabilities: ["CAP_SYS_ADMIN", "CAP_MKNOD", "CAP_MAC_ADMIN"]
+                .map(|name| name.parse().unwrap())
+                .into_iter()
+                .collect(),
+            source_epoch: None,
+            terminal: None,
+            environment: Vec::new(),
+        }
+    }
+
+    /// Writes a spec as bubblewrap's command line, one option to a line, and its environment.
+    fn text(spec: &SandboxSpec) -> String {
+        let words = bubblewrap::arguments(spec);
+        let mut text = String::new();
+        for word in &words {
+            let word = word.to_str().unwrap();
+            if !text.is_empty() {
+                text.push(if word.starts_with("--") { '\n' } else { ' ' });
+            }
+            text.push_str(word);
+        }
+        for (name, value) in &spec.environment {
+            text.push_str(&format!(
+                "\n{}={}",
+                name.to_str().unwrap(),
+                value.to_str().unwrap()
+            ));
+        }
+        text
+    }
+
+    #[test]
+    fn a_native_stage_on_the_host() {
+        assert_snapshot!(text(&build_root_spec(&smallest())), @r#"
+        --chdir /
+        --die-with-parent
+        --new-session
+        --unshare-ipc
+        --unshare-pid
+        --unshare-net
+        --json-status-fd 3
+        --cap-drop ALL
+        --cap-add CAP_MKNOD
+        --cap-add CAP_SYS_ADMIN
+        --ro-bind /root/usr /usr
+        --symlink usr/lib /lib
+        --symlink usr/lib64 /lib64
+        --symlink usr/bin /bin
+        --symlink usr/sbin /sbin
+        --dev-bind /stage/dev /dev
+        --tmpfs /dev/shm
+        --bind /stage/etc /etc
+        --tmpfs /run
+        --tmpfs /tmp
+        --bind /stage/var /var
+        --proc /proc
+        --ro-bind /proc/sys /proc/sys
+        --ro-bind /sys /sys
+        --ro-bind-try /sys/fs/selinux /sys/fs/selinux
+        --ro-bind-try /root/etc/mke2fs.conf /etc/mke2fs.conf
+        --ro-bind-try /root/etc/containers /etc/containers
+        --ro-bind-try /root/etc/selinux /etc/selinux
+        --ro-bind-try /root/ostree /ostree
+        --ro-bind /stage/cmdline /proc/cmdline
+        --dir /run/osbuild
+        --dir /run/osbuild/bin
+        --dir /run/osbuild/api
+        --bind /stage/tree /run/osbuild/tree
+        --bind /stage/meta /run/osbuild/meta
+        --bind /stage/mounts /run/osbuild/mounts
+        --ro-bind /stage/osbuild /run/osbuild/bin/org.osbuild.noop
+        --ro-bind /stage/inputs /run/osbuild/inputs
+        --ro-bind /stage/arguments /run/osbuild/api/arguments
+        -- /run/osbuild/bin/org.osbuild.noop
+        container=bwrap-osbuild
+        LC_CTYPE=C.UTF-8
+        PATH=/usr/sbin:/usr/bin
+        PYTHONPATH=/run/osbuild/lib
+        PYTHONUNBUFFERED=1
+        TERM=dumb
+        PWD=/
+        "#);
+    }
+
+    #[test]
+    fn a_foreign_stage_in_a_build_tree() {
+        let request = BuildRootRequest {
+            boot: Some(PathBuf::from("/root/boot")),
+            runner: Some(Program {
+                name: "org.osbuild.fedora38".to_owned(),
+                path: PathBuf::from("/lib/runners/org.osbuild.fedora38"),
+            }),
+            library: Some(PathBuf::from("/lib")),
+            python_package: Some(PathBuf::from("/python/osbuild")),
+            sockets: vec![("remoteloop".to_owned(), PathBuf::from("/run/socket"))],
+            capabilities: ["CAP_MAC_ADMIN".parse().unwrap()].into_iter().collect(),
+            source_epoch: Some("86400".to_owned()),
+            terminal: Some("xterm".to_owned()),
+            environment: vec![("QEMU_LOG".into(), "unimp".into())],
+            ..smallest()
+        };
+        assert_snapshot!(text(&build_root_spec(&request)), @r#"
+        --chdir /
+        --die-with-parent
+        --new-session
+        --unshare-ipc
+        --unshare-pid
+        --unshare-net
+        --json-status-fd 3
+        --cap-drop ALL
+        --cap-add CAP_MAC_ADMIN
+        --cap-add CAP_MKNOD
+        --cap-add CAP_SYS_ADMIN
+        --ro-bind /root/boot /boot
+        --ro-bind /root/usr /usr
+        --symlink usr/lib /lib
+        --symlink usr/lib64 /lib64
+        --symlink usr/bin /bin
+        --symlink usr/sbin /sbin
+        --dev-bind /stage/dev /dev
+        --tmpfs /dev/shm
+        --bind /stage/etc /etc
+        --tmpfs /run
+        --tmpfs /tmp
+        --bind /stage/var /var
+        --proc /proc
+        --ro-bind /proc/sys /proc/sys
+        --ro-bind /sys /sys
+        --ro-bind-try /sys/fs/selinux /sys/fs/selinux
+        --ro-bind-try /root/etc/mke2fs.conf /etc/mke2fs.conf
+        --ro-bind-try /root/etc/containers /etc/containers
+        --ro-bind-try /root/etc/selinux /etc/selinux
+        --ro-bind-try /root/ostree /ostree
+        --ro-bind /stage/cmdline /proc/cmdline
+        --dir /run/osbuild
+        --dir /run/osbuild/bin
+        --dir /run/osbuild/api
+        --dir /run/osbuild/runner
+        --ro-bind /lib /run/osbuild/lib
+        --ro-bind /python/osbuild /run/osbuild/lib/osbuild
+        --bind /stage/tree /run/osbuild/tree
+        --bind /stage/meta /run/osbuild/meta
+        --bind /stage/mounts /run/osbuild/mounts
+        --ro-bind /stage/osbuild /run/osbuild/bin/org.osbuild.noop
+        --ro-bind /stage/inputs /run/osbuild/inputs
+        --ro-bind /stage/arguments /run/osbuild/api/arguments
+        --bind /run/socket /run/osbuild/api/remoteloop
+        --ro-bind /lib/runners/org.osbuild.fedora38 /run/osbuild/runner/org.osbuild.fedora38
+        -- /run/osbuild/runner/org.osbuild.fedora38 /run/osbuild/bin/org.osbuild.noop
+        container=bwrap-osbuild
+        LC_CTYPE=C.UTF-8
+        PATH=/usr/sbin:/usr/bin
+        PYTHONPATH=/run/osbuild/lib
+        PYTHONUNBUFFERED=1
+        TERM=xterm
+        SOURCE_DATE_EPOCH=86400
+        PWD=/
+        QEMU_LOG=unimp
+        "#);
     }
 }

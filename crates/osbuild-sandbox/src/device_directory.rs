@@ -1,6 +1,6 @@
 //! The `/dev` of a stage: a file system in memory with the few nodes that every program expects.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
@@ -73,7 +73,7 @@ impl DeviceDirectory {
             Ok(()) => rustix::fs::chmodat(CWD, &path, NODE_MODE, rustix::fs::AtFlags::empty())
                 .with_context(|| format!("setting the mode of {}", path.display())),
             // Root of a user namespace can not make nodes, but may show those of the host.
-            Err(rustix::io::Errno::PERM) => bind_from_host(name, path),
+            Err(rustix::io::Errno::PERM) => bind_from_host(name, &path),
             Err(error) => {
                 Err(error).with_context(|| format!("making device node {}", path.display()))
             }
@@ -82,9 +82,9 @@ impl DeviceDirectory {
 }
 
 /// Shows a node of the host; the mount goes with the directory's own, which is detached as a whole.
-fn bind_from_host(name: &str, path: PathBuf) -> Result<()> {
-    fs_err::File::create(&path)?;
+fn bind_from_host(name: &str, path: &Path) -> Result<()> {
+    fs_err::File::create(path)?;
     let mount = mount::clone_tree(&Path::new("/dev").join(name), Access::Device)
         .with_context(|| format!("opening device node /dev/{name}"))?;
-    mount::attach(std::os::fd::AsFd::as_fd(&mount), &path)
+    mount::attach(std::os::fd::AsFd::as_fd(&mount), path)
 }

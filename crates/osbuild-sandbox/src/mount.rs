@@ -170,7 +170,7 @@ pub(crate) fn clone_tree(source: &Path, access: Access) -> rustix::io::Result<Ow
         propagation: libc::MS_PRIVATE,
         ..MountAttributes::default()
     };
-    set_mount_attributes(mount.as_fd(), attributes).map_err(errno)?;
+    set_mount_attributes(mount.as_fd(), attributes).map_err(|error| errno(&error))?;
     Ok(mount)
 }
 
@@ -198,6 +198,6 @@ pub(crate) fn attach(mount: BorrowedFd<'_>, target: &Path) -> Result<()> {
 }
 
 /// Gives the error number, which every error of a system call has.
-fn errno(error: std::io::Error) -> rustix::io::Errno {
-    rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO)
+fn errno(error: &std::io::Error) -> rustix::io::Errno {
+    rustix::io::Errno::from_io_error(error).unwrap_or(rustix::io::Errno::IO)
 }

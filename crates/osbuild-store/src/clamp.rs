@@ -53,7 +53,7 @@ impl Clamp {
                 }
             }
         }
-        if (status.st_mtime as i64) < self.created {
+        if status.st_mtime < self.created {
             return Ok(());
         }
         match utimensat(parent, name, &self.times, AtFlags::SYMLINK_NOFOLLOW) {

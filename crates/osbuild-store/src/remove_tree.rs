@@ -51,7 +51,7 @@ fn remove_entry(parent: BorrowedFd<'_>, name: &CStr, place: &mut PathBuf) -> Res
         }
     }
     let directory = open_directory(parent, name, place)?;
-    empty_directory(directory, place)?;
+    empty_directory(&directory, place)?;
     match unlink(parent, name, AtFlags::REMOVEDIR) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(error) => Err(error).with_context(|| format!("removing {}", place.display())),
@@ -83,9 +83,9 @@ fn open_directory(parent: BorrowedFd<'_>, name: &CStr, place: &Path) -> Result<O
     }
 }
 
-fn empty_directory(directory: OwnedFd, place: &mut PathBuf) -> Result<()> {
+fn empty_directory(directory: &OwnedFd, place: &mut PathBuf) -> Result<()> {
     let entries =
-        Dir::read_from(&directory).with_context(|| format!("listing {}", place.display()))?;
+        Dir::read_from(directory).with_context(|| format!("listing {}", place.display()))?;
     let mut is_writable = false;
     for entry in entries {
         let entry = entry.with_context(|| format!("listing {}", place.display()))?;
@@ -94,7 +94,7 @@ fn empty_directory(directory: OwnedFd, place: &mut PathBuf) -> Result<()> {
             continue;
         }
         if !is_writable && !rustix::process::geteuid().is_root() {
-            rustix::fs::fchmod(&directory, Mode::RWXU)
+            rustix::fs::fchmod(directory, Mode::RWXU)
                 .with_context(|| format!("making {} writable", place.display()))?;
         }
         is_writable = true;

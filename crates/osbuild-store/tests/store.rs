@@ -1,4 +1,5 @@
 //! A store as a build uses it; no privileges needed.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -419,7 +420,7 @@ fn removing_copes_with_what_is_not_there_and_not_permitted() {
     fs_err::write(top.join("closed/inner/file"), "").unwrap();
     std::os::unix::fs::symlink(directory.path(), top.join("link")).unwrap();
     for name in ["closed/inner", "closed"] {
-        fs_err::set_permissions(top.join(name), std::fs::Permissions::from_mode(0)).unwrap();
+        fs_err::set_permissions(top.join(name), std::fs::Permissions::from_mode(0o000)).unwrap();
     }
     remove_tree(&top).unwrap();
     assert!(!top.exists() && directory.path().exists());

@@ -162,8 +162,7 @@ fn make_parents(target: &Path) -> Result<()> {
 /// Makes a directory and those above it, unless there are such.
 fn make_directory(path: &Path) -> Result<()> {
     match mkdirat(CWD, path, Mode::from_raw_mode(DIRECTORY_MODE)) {
-        Ok(()) => Ok(()),
-        Err(Errno::EXIST) => Ok(()),
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(Errno::NOENT) => {
             make_parents(path)?;
             mkdirat(CWD, path, Mode::from_raw_mode(DIRECTORY_MODE))

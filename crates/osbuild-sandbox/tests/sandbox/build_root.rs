@@ -4,7 +4,7 @@ use osbuild_sandbox::{CapabilitySet, Executor};
 
 use crate::support::{Fixture, output, run};
 
-pub fn what_a_stage_sees(executor: Executor) {
+pub(crate) fn what_a_stage_sees(executor: Executor) {
     let seen = output(
         executor,
         r#"
@@ -81,7 +81,7 @@ packages
     assert_eq!(capabilities, format!("{:016x}\n", expected.bits()));
 }
 
-pub fn tree_is_writable_and_inputs_are_not(executor: Executor) {
+pub(crate) fn tree_is_writable_and_inputs_are_not(executor: Executor) {
     let fixture = Fixture::new();
     let mut request = fixture.request();
     request.source_epoch = Some("1234".to_owned());

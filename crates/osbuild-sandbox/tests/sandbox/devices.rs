@@ -16,7 +16,7 @@ fn is_mounted(path: &Path) -> bool {
         .any(|line| line.split(' ').nth(4) == Some(path))
 }
 
-pub fn devices_can_be_used() {
+pub(crate) fn devices_can_be_used() {
     let parent = tempfile::tempdir().unwrap();
     let devices = DeviceDirectory::create(parent.path()).unwrap();
     let path = devices.path().to_owned();
@@ -41,7 +41,7 @@ pub fn devices_can_be_used() {
     assert!(!path.exists() && !is_mounted(&path));
 }
 
-pub fn mount_guards_undo_themselves() {
+pub(crate) fn mount_guards_undo_themselves() {
     let directory = tempfile::tempdir().unwrap();
     let [source, target, upper, work] = ["source", "target", "upper", "work"].map(|name| {
         let path = directory.path().join(name);
@@ -96,7 +96,7 @@ pub fn mount_guards_undo_themselves() {
     assert_eq!(fs_err::read_to_string(upper.join("file")).unwrap(), "above");
 }
 
-pub fn a_loop_device_shows_its_part_of_a_file() {
+pub(crate) fn a_loop_device_shows_its_part_of_a_file() {
     if !Path::new("/dev/loop-control").exists() {
         osbuild_testing::needs![kernel_filesystem("loop")];
     }
@@ -152,7 +152,7 @@ pub fn a_loop_device_shows_its_part_of_a_file() {
     assert!(!Path::new(&backing).exists(), "dropping detaches");
 }
 
-pub fn loop_devices_are_shared_out() {
+pub(crate) fn loop_devices_are_shared_out() {
     let images: Vec<_> = (0..6_u8)
         .map(|number| {
             let mut image = tempfile::tempfile().unwrap();

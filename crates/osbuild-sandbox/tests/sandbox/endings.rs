@@ -8,7 +8,7 @@ use osbuild_sandbox::{CancelToken, Executor, Limits, Reason};
 
 use crate::support::{self, Fixture, HOLD, run, wait_until_gone};
 
-pub fn exit_status_and_output_come_back(executor: Executor) {
+pub(crate) fn exit_status_and_output_come_back(executor: Executor) {
     let fixture = Fixture::new();
     let (finished, output) = run(
         executor,
@@ -25,7 +25,7 @@ pub fn exit_status_and_output_come_back(executor: Executor) {
     assert_eq!(output.len(), 3_000_000);
 }
 
-pub fn a_signal_is_told(executor: Executor) {
+pub(crate) fn a_signal_is_told(executor: Executor) {
     let fixture = Fixture::new();
     let (finished, _) = run(executor, &fixture.spec("kill -TERM $$"));
     let expected = match executor {
@@ -36,7 +36,7 @@ pub fn a_signal_is_told(executor: Executor) {
     assert_eq!(finished.reason, expected);
 }
 
-pub fn time_limit_is_run_time(executor: Executor) {
+pub(crate) fn time_limit_is_run_time(executor: Executor) {
     let (word, limit) = (
         format!("8640{}", executor as u8),
         Duration::from_millis(400),
@@ -65,7 +65,7 @@ pub fn time_limit_is_run_time(executor: Executor) {
     wait_until_gone(&word);
 }
 
-pub fn cancelling_ends_it(executor: Executor) {
+pub(crate) fn cancelling_ends_it(executor: Executor) {
     let word = format!("8641{}", executor as u8);
     let fixture = Fixture::new();
     let spec = fixture.spec(&format!("echo started; exec sleep {word}"));
@@ -85,7 +85,7 @@ pub fn cancelling_ends_it(executor: Executor) {
     assert!(finished.duration < Duration::from_secs(4));
 }
 
-pub fn left_over_processes_die(executor: Executor) {
+pub(crate) fn left_over_processes_die(executor: Executor) {
     let word = format!("8642{}", executor as u8);
     let fixture = Fixture::new();
     let (finished, _) = run(
@@ -99,7 +99,7 @@ pub fn left_over_processes_die(executor: Executor) {
     wait_until_gone(&word);
 }
 
-pub fn dies_with_a_killed_parent(executor: Executor) {
+pub(crate) fn dies_with_a_killed_parent(executor: Executor) {
     let name = match executor {
         Executor::Namespaces => "namespaces",
         Executor::Bubblewrap => "bubblewrap",
@@ -125,7 +125,7 @@ pub fn dies_with_a_killed_parent(executor: Executor) {
         .unwrap();
 }
 
-pub fn a_missing_program_is_an_error(executor: Executor) {
+pub(crate) fn a_missing_program_is_an_error(executor: Executor) {
     let fixture = Fixture::new();
     let mut spec = fixture.spec("true");
     spec.command = vec!["/run/osbuild/bin/org.osbuild.missing".into()];
@@ -137,7 +137,7 @@ pub fn a_missing_program_is_an_error(executor: Executor) {
     assert!(error.contains("No such file or directory"), "{error}");
 }
 
-pub fn a_missing_source_is_an_error(executor: Executor) {
+pub(crate) fn a_missing_source_is_an_error(executor: Executor) {
     let fixture = Fixture::new();
     fs_err::remove_dir(fixture.path("mounts")).unwrap();
     let error = fails(executor, &fixture.spec("true"));
@@ -158,7 +158,7 @@ fn fails(executor: Executor, spec: &osbuild_sandbox::SandboxSpec) -> String {
     format!("{error:#}")
 }
 
-pub fn many_at_a_time(executor: Executor) {
+pub(crate) fn many_at_a_time(executor: Executor) {
     std::thread::scope(|scope| {
         for thread in 0..6 {
             scope.spawn(move || {

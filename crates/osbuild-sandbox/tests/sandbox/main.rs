@@ -1,6 +1,7 @@
 //! Runs real sandboxes, with both executors. Needs root; everything happens in a private mount namespace.
 //!
 //! It has a `main` of its own because the sandbox's process 1 is this very program, started again.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod build_root;
 mod devices;
@@ -20,6 +21,9 @@ fn main() {
     }
     libtest_mimic::run(&arguments, trials()).exit();
 }
+
+/// A test that is run with either executor.
+type ForEach = fn(Executor);
 
 fn trials() -> Vec<Trial> {
     let mut trials = vec![
@@ -41,7 +45,7 @@ fn trials() -> Vec<Trial> {
             devices::loop_devices_are_shared_out,
         ),
     ];
-    let for_each: [(&str, fn(Executor)); 11] = [
+    let for_each: [(&str, ForEach); 11] = [
         ("what_a_stage_sees", build_root::what_a_stage_sees),
         (
             "tree_is_writable_and_inputs_are_not",
@@ -72,7 +76,7 @@ fn trials() -> Vec<Trial> {
     for (name, test) in for_each {
         for executor in [Executor::Namespaces, Executor::Bubblewrap] {
             trials.push(trial(&format!("{name}::{executor:?}"), move || {
-                test(executor)
+                test(executor);
             }));
         }
     }

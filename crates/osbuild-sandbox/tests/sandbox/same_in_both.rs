@@ -41,7 +41,7 @@ done
 true
 "#;
 
-pub fn both_executors_show_the_same() {
+pub(crate) fn both_executors_show_the_same() {
     let namespaces = output(Executor::Namespaces, PROBE);
     let bubblewrap = output(Executor::Bubblewrap, PROBE);
     assert!(namespaces.contains("== writable\n/\n"), "{namespaces}");

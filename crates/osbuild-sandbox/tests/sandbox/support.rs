@@ -1,4 +1,8 @@
 //! Build roots made of the host's `/usr`, with a shell command for a module.
+#![expect(
+    clippy::print_stdout,
+    reason = "the process that is killed tells its parent how far it is"
+)]
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,21 +15,21 @@ use osbuild_sandbox::{
 use tempfile::TempDir;
 
 /// Names the executor with which this program, started again, is to run a sandbox until it is killed.
-pub const HOLD: &str = "OSBUILD_TEST_HOLD";
+pub(crate) const HOLD: &str = "OSBUILD_TEST_HOLD";
 
 /// Gives an argument that can be found in the process list of the host.
-pub fn hold_word(executor: Executor) -> String {
+pub(crate) fn hold_word(executor: Executor) -> String {
     format!("8639{}", executor as u8)
 }
 
 /// All that a stage is given, thrown away at the end.
-pub struct Fixture {
-    pub devices: DeviceDirectory,
-    pub directory: TempDir,
+pub(crate) struct Fixture {
+    pub(crate) devices: DeviceDirectory,
+    pub(crate) directory: TempDir,
 }
 
 impl Fixture {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         for name in ["etc", "var/tmp", "tree", "mounts", "inputs/packages"] {
             fs_err::create_dir_all(directory.path().join(name)).unwrap();
@@ -44,11 +48,11 @@ impl Fixture {
         }
     }
 
-    pub fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.directory.path().join(name)
     }
 
-    pub fn request(&self) -> BuildRootRequest {
+    pub(crate) fn request(&self) -> BuildRootRequest {
         BuildRootRequest {
             root: Path::new("/").to_owned(),
             boot: None,
@@ -77,7 +81,7 @@ impl Fixture {
         }
     }
 
-    pub fn spec(&self, script: &str) -> SandboxSpec {
+    pub(crate) fn spec(&self, script: &str) -> SandboxSpec {
         let mut spec = build_root_spec(&self.request());
         spec.command.extend(["-c".into(), script.into()]);
         spec
@@ -85,10 +89,10 @@ impl Fixture {
 }
 
 /// Runs a spec without limits that matter; gives how it ended and what it wrote.
-pub fn run(executor: Executor, spec: &SandboxSpec) -> (Finished, String) {
+pub(crate) fn run(executor: Executor, spec: &SandboxSpec) -> (Finished, String) {
     let cancel = CancelToken::new().unwrap();
     let limits = Limits {
-        timeout: Some(Duration::from_secs(60)),
+        timeout: Some(Duration::from_mins(1)),
         cancel: &cancel,
     };
     let mut output = Vec::new();
@@ -99,7 +103,7 @@ pub fn run(executor: Executor, spec: &SandboxSpec) -> (Finished, String) {
 }
 
 /// Runs a script and gives what it wrote.
-pub fn output(executor: Executor, script: &str) -> String {
+pub(crate) fn output(executor: Executor, script: &str) -> String {
     let fixture = Fixture::new();
     let (finished, output) = run(executor, &fixture.spec(script));
     assert!(finished.success(), "{finished:?}: {output}");
@@ -107,7 +111,7 @@ pub fn output(executor: Executor, script: &str) -> String {
 }
 
 /// Tells whether a process with this word among its arguments runs on the machine.
-pub fn is_running(word: &str) -> bool {
+pub(crate) fn is_running(word: &str) -> bool {
     let mut processes = fs_err::read_dir("/proc").unwrap();
     processes.any(|process| {
         let command = process.unwrap().path().join("cmdline");
@@ -119,7 +123,7 @@ pub fn is_running(word: &str) -> bool {
 }
 
 /// Waits until a process is gone; the kernel takes a moment to end a whole namespace.
-pub fn wait_until_gone(word: &str) {
+pub(crate) fn wait_until_gone(word: &str) {
     for _ in 0..500 {
         if !is_running(word) {
             return;
@@ -130,7 +134,7 @@ pub fn wait_until_gone(word: &str) {
 }
 
 /// Runs a sandbox that does not end by itself, if this process was started to do so.
-pub fn hold_a_sandbox_if_requested() {
+pub(crate) fn hold_a_sandbox_if_requested() {
     let Some(executor) = std::env::var_os(HOLD) else {
         return;
     };

@@ -121,11 +121,11 @@ fn group(status: &Stat) -> Gid {
 fn times(status: &Stat) -> Timestamps {
     Timestamps {
         last_access: Timespec {
-            tv_sec: status.st_atime as i64,
+            tv_sec: status.st_atime,
             tv_nsec: status.st_atime_nsec as i64,
         },
         last_modification: Timespec {
-            tv_sec: status.st_mtime as i64,
+            tv_sec: status.st_mtime,
             tv_nsec: status.st_mtime_nsec as i64,
         },
     }
