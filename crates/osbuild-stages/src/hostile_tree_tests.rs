@@ -4,6 +4,7 @@
 //! that one is a link to a copy outside, once absolute and once climbing. Whether the stage fails is its business.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use osbuild_stage_api::testing::StageTest;
@@ -42,11 +43,19 @@ struct Sample {
 }
 
 fn sample(name: &'static str, options: Value, before: &'static [&'static str]) -> Sample {
+    let stand_ins: &[&str] = match name {
+        "org.osbuild.hostname"
+        | "org.osbuild.keymap"
+        | "org.osbuild.locale"
+        | "org.osbuild.timezone" => &["systemd-firstboot"],
+        "org.osbuild.users" => &["usermod"],
+        _ => &[],
+    };
     Sample {
         name,
         options,
         before,
-        stand_ins: &["systemd-firstboot", "systemctl", "useradd", "usermod"],
+        stand_ins,
     }
 }
 
@@ -231,6 +240,11 @@ fn samples() -> Vec<Sample> {
         ),
         sample("org.osbuild.xz", json!({"filename": "/a/b"}), &["a/b"]),
         sample("org.osbuild.zstd", json!({"filename": "/a/b"}), &["a/b"]),
+        sample(
+            "org.osbuild.crypttab",
+            json!({"volumes": [{"volume": "x", "path": "/dev/x"}]}),
+            &["etc/crypttab"],
+        ),
     ]
 }
 
@@ -270,11 +284,27 @@ fn nothing_outside_the_tree_is_changed() {
             ran.log
         );
         for path in entries(&clean.tree()) {
-            for is_absolute in [true, false] {
-                check(&sample, &clean.tree(), &path, is_absolute);
-            }
+            check(&sample, &clean.tree(), &path, Link::Absolute, Outside::Full);
+            check(&sample, &clean.tree(), &path, Link::Absolute, Outside::Bare);
+            check(&sample, &clean.tree(), &path, Link::Climbing, Outside::Full);
         }
     }
+}
+
+/// How a link leads out of the tree.
+#[derive(Clone, Copy, Debug)]
+enum Link {
+    Absolute,
+    Climbing,
+}
+
+/// What is there to be changed.
+#[derive(Clone, Copy, Debug)]
+enum Outside {
+    /// Everything a clean run leaves in the tree.
+    Full,
+    /// Directories only, where a new file would be seen; and what the link itself leads to.
+    Bare,
 }
 
 /// A program that the machine does not have can do no harm either; CI has them all.
@@ -282,31 +312,47 @@ fn is_tool_missing(error: &str) -> bool {
     error.starts_with("FileNotFoundError: [Errno 2]") && std::env::var_os("CI").is_none()
 }
 
-/// Runs a sample on a tree where `path` is a link to a copy of what a clean run leaves there.
-fn check(sample: &Sample, clean: &Path, path: &Path, is_absolute: bool) {
+/// Runs a sample on a tree where `path` is a link to something outside that is like what a clean run leaves there.
+fn check(sample: &Sample, clean: &Path, path: &Path, link: Link, outside_is: Outside) {
     let test = prepare(sample, Some(path));
     let outside = test.workspace().join("outside");
-    copy(clean, &outside);
-    let target = if is_absolute {
-        outside.join(path)
-    } else {
-        // From the directory of the link up to the workspace; more steps than needed stop at the root of the tree.
-        Path::new(&"../".repeat(path.components().count()))
+    imitate(clean, &outside, path, outside_is);
+    let target = match link {
+        Link::Absolute => outside.join(path),
+        // From the directory of the link up to the workspace.
+        Link::Climbing => Path::new(&"../".repeat(path.components().count()))
             .join("outside")
-            .join(path)
+            .join(path),
     };
     let test = test.symlink(path.to_str().unwrap(), target.to_str().unwrap());
     let before = osbuild_testing::tree::describe(&outside).unwrap();
     let ran = test.run();
     let after = osbuild_testing::tree::describe(&outside).unwrap();
+    let (name, path) = (sample.name, path.display());
     assert_eq!(
-        before,
-        after,
-        "{} followed {} out of its tree\n{}",
-        sample.name,
-        path.display(),
+        before, after,
+        "{name} followed {path} out of its tree ({link:?}, {outside_is:?})\n{}",
         ran.log
     );
+}
+
+/// Makes directories and files as in the clean tree, but with modes and contents that no stage would leave.
+fn imitate(clean: &Path, outside: &Path, link: &Path, outside_is: Outside) {
+    fs_err::create_dir(outside).unwrap();
+    let mut paths = entries(clean);
+    paths.reverse();
+    for path in paths {
+        let (source, target) = (clean.join(&path), outside.join(&path));
+        let is_wanted = matches!(outside_is, Outside::Full) || path == link;
+        if source.symlink_metadata().unwrap().is_dir() {
+            fs_err::create_dir_all(&target).unwrap();
+            fs_err::set_permissions(&target, PermissionsExt::from_mode(0o711)).unwrap();
+        } else if is_wanted {
+            fs_err::create_dir_all(target.parent().unwrap()).unwrap();
+            fs_err::write(&target, "untouched").unwrap();
+            fs_err::set_permissions(&target, PermissionsExt::from_mode(0o640)).unwrap();
+        }
+    }
 }
 
 /// A tree with what the sample wants, but for what is below `without`.
@@ -362,13 +408,4 @@ fn entries(tree: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     visit(tree, Path::new(""), &mut found);
     found
-}
-
-fn copy(source: &Path, target: &Path) {
-    let status = std::process::Command::new("cp")
-        .arg("-a")
-        .arg(source)
-        .arg(target)
-        .status();
-    assert!(status.unwrap().success());
 }

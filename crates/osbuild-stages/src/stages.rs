@@ -3,6 +3,7 @@
 pub(crate) mod chmod;
 pub(crate) mod chown;
 pub(crate) mod copy;
+pub(crate) mod crypttab;
 pub(crate) mod dd;
 pub(crate) mod disk;
 pub(crate) mod error;

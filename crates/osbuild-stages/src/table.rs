@@ -10,6 +10,7 @@ pub static STAGES: &[StageModule] = &[
     stages::chmod::STAGE,
     stages::chown::STAGE,
     stages::copy::STAGE,
+    stages::crypttab::STAGE,
     stages::dd::STAGE,
     stages::disk::STAGE,
     stages::error::STAGE,
