@@ -1,11 +1,5 @@
 //! Goes the whole way on the host's own apt configuration: sources, signatures, indices, choice.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "the helpers of this test are test code, too"
-)]
-
 use std::{path::Path, time::Instant};
 
 use osbuild_packages::deb::{

@@ -1,20 +1,22 @@
+use std::fmt::Write as _;
+
 use super::*;
 use crate::deb::repository::{IndexOrigin, PackageIndex};
 
 /// Makes an index: each package is `NAME VERSION`, then further fields, one per line.
 fn index(packages: &[&str]) -> PackageIndex {
-    let text: String = packages
-        .iter()
-        .map(|package| {
-            let (head, fields) = package.split_once('\n').unwrap_or((package, ""));
-            let (name, version) = head.split_once(' ').unwrap_or((head, "1"));
-            format!(
-                "Package: {name}\nVersion: {version}\nArchitecture: amd64\nFilename: pool/{name}_{version}.deb\nSize: 7\n\
-                 SHA256: {:064}\n{fields}\n\n",
-                0
-            )
-        })
-        .collect();
+    let mut text = String::new();
+    for package in packages {
+        let (head, fields) = package.split_once('\n').unwrap_or((package, ""));
+        let (name, version) = head.split_once(' ').unwrap_or((head, "1"));
+        let hash = "0".repeat(64);
+        write!(
+            text,
+            "Package: {name}\nVersion: {version}\nArchitecture: amd64\nFilename: pool/{name}_{version}.deb\nSize: 7\n\
+             SHA256: {hash}\n{fields}\n\n"
+        )
+        .unwrap();
+    }
     let origin = IndexOrigin {
         url: "http://mirror.invalid/debian/dists/stable/main/binary-amd64/Packages".to_owned(),
         base_url: "http://mirror.invalid/debian/".to_owned(),
