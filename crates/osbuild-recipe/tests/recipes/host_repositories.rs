@@ -1,9 +1,7 @@
 //! A recipe without repositories uses the host's apt only where that is of the recipe's release.
 
-mod support;
-
+use crate::support::recipe;
 use osbuild_recipe::{AptSolver, solve};
-use support::recipe;
 
 const DEBIAN: &str = "ID=debian\nVERSION_CODENAME=bookworm\n";
 

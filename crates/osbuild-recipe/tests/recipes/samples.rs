@@ -1,13 +1,11 @@
 //! Every sample in `samples/` is a recipe or a manifest that works.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 
+use crate::support::{BuiltIn, manifest};
 use osbuild_manifest::validate::validate;
 use osbuild_manifest::value::Value;
 use osbuild_recipe::{Recipe, parse};
-use support::{BuiltIn, manifest};
 
 fn samples(ending: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples");

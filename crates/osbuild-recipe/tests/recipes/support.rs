@@ -14,7 +14,7 @@ use osbuild_recipe::{
 use osbuild_stages::STAGES;
 
 /// Answers with exactly the named packages and one that every root has.
-pub struct NamedPackages;
+pub(crate) struct NamedPackages;
 
 impl PackageSolver for NamedPackages {
     fn solve(&self, _: &PackageSources, requests: &[PackageRequest]) -> Result<Solution> {
@@ -55,7 +55,7 @@ fn package(name: &str) -> LockedPackage {
 
 /// A recipe that must be right.
 #[track_caller]
-pub fn recipe(text: &str) -> Recipe {
+pub(crate) fn recipe(text: &str) -> Recipe {
     match parse(text, Path::new("samples/test.yaml")) {
         Ok(recipe) => recipe,
         Err(errors) => panic!("{errors}\n{text}"),
@@ -64,14 +64,14 @@ pub fn recipe(text: &str) -> Recipe {
 
 /// The manifest of a recipe whose packages are the named ones.
 #[track_caller]
-pub fn manifest(recipe: &Recipe) -> String {
+pub(crate) fn manifest(recipe: &Recipe) -> String {
     let attachments = Attachments::read(recipe).expect("its files can be read");
     let lock = solve(recipe, &NamedPackages).expect("the solver of the tests knows everything");
     compile(recipe, &attachments, &lock).expect("a recipe and its own lock compile")
 }
 
 /// The modules built into this program.
-pub struct BuiltIn;
+pub(crate) struct BuiltIn;
 
 impl ModuleIndex for BuiltIn {
     fn module(&self, kind: ModuleKind, name: &str) -> Option<Arc<ModuleInfo>> {

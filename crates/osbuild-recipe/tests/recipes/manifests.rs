@@ -1,11 +1,9 @@
 //! What recipes become.
 
-mod support;
-
+use crate::support::{BuiltIn, NamedPackages, manifest, recipe};
 use osbuild_manifest::validate::validate;
 use osbuild_manifest::value::Value;
 use osbuild_recipe::{Attachments, Lock, StaleLock, compile, exports, solve};
-use support::{BuiltIn, NamedPackages, manifest, recipe};
 
 const SMALL: &str = "
 distribution: debian
