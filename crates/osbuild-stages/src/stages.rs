@@ -5,6 +5,7 @@ pub(crate) mod chown;
 pub(crate) mod copy;
 pub(crate) mod crypttab;
 pub(crate) mod dd;
+pub(crate) mod deb;
 pub(crate) mod disk;
 pub(crate) mod error;
 pub(crate) mod first_boot;

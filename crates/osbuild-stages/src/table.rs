@@ -12,6 +12,7 @@ pub static STAGES: &[StageModule] = &[
     stages::copy::STAGE,
     stages::crypttab::STAGE,
     stages::dd::STAGE,
+    stages::deb::STAGE,
     stages::disk::STAGE,
     stages::error::STAGE,
     stages::first_boot::STAGE,

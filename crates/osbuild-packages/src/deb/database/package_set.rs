@@ -15,7 +15,11 @@ const COMPLAINTS_SHOWN: usize = 20;
 #[derive(Debug)]
 pub struct PackageSet {
     archives: Vec<Archive>,
-    native: String,
+    /// Which of them is dpkg: its architecture is the tree's.
+    dpkg: usize,
+    /// Each after those it needs, and the place of each there.
+    order: Vec<usize>,
+    ranks: Vec<usize>,
     /// Packages by name, and by what they provide with the version they say.
     names: HashMap<String, Vec<(usize, Option<String>)>>,
 }
@@ -36,12 +40,12 @@ impl PackageSet {
                 other.path().display()
             );
         }
-        let dpkg = archives.iter().find(|archive| archive.package() == "dpkg");
+        let dpkg = archives.iter().position(|archive| archive.package() == "dpkg");
         let Some(dpkg) = dpkg else {
             bail!("the packages do not include `dpkg`, which configures them");
         };
-        let native = dpkg.architecture().to_owned();
-        let mut set = Self { archives, native, names: HashMap::new() };
+        let ranks = vec![0; archives.len()];
+        let mut set = Self { archives, dpkg, order: Vec::new(), ranks, names: HashMap::new() };
         for (index, archive) in set.archives.iter().enumerate() {
             let own = (index, Some(archive.version().to_owned()));
             set.names.entry(archive.package().to_owned()).or_default().push(own);
@@ -50,6 +54,10 @@ impl PackageSet {
                 let version = provided.constraint.map(|(_, version)| version.to_owned());
                 set.names.entry(provided.name.to_owned()).or_default().push((index, version));
             }
+        }
+        set.order = set.sort()?;
+        for (rank, &index) in set.order.iter().enumerate() {
+            set.ranks[index] = rank;
         }
         Ok(set)
     }
@@ -61,7 +69,12 @@ impl PackageSet {
 
     /// The tree's architecture.
     pub fn native(&self) -> &str {
-        &self.native
+        self.dpkg().architecture()
+    }
+
+    /// The package dpkg.
+    pub fn dpkg(&self) -> &Archive {
+        &self.archives[self.dpkg]
     }
 
     /// The architectures of all packages.
@@ -151,7 +164,7 @@ impl PackageSet {
         let (own, theirs) = (self.architecture(index), self.architecture(other));
         match relation.qualifier {
             Some("any") => multi_arch == "allowed" || theirs == own,
-            Some("native") => theirs == self.native,
+            Some("native") => theirs == self.native(),
             Some(architecture) => theirs == architecture,
             None => theirs == own || multi_arch == "foreign",
         }
@@ -160,7 +173,7 @@ impl PackageSet {
     /// The architecture of a package; `all` counts as the tree's.
     fn architecture(&self, index: usize) -> &str {
         match self.archives[index].architecture() {
-            "all" => &self.native,
+            "all" => self.native(),
             architecture => architecture,
         }
     }
@@ -199,7 +212,16 @@ impl PackageSet {
     }
 
     /// All packages, each after those it needs; where they need each other, pre-dependencies count more.
-    pub fn order(&self) -> Result<Vec<usize>> {
+    pub fn order(&self) -> &[usize] {
+        &self.order
+    }
+
+    /// The place of a package in the order.
+    pub fn rank(&self, index: usize) -> usize {
+        self.ranks[index]
+    }
+
+    fn sort(&self) -> Result<Vec<usize>> {
         let mut order = Vec::with_capacity(self.archives.len());
         let mut state = vec![Visit::NotYet; self.archives.len()];
         // Accounts come before anything that belongs to one.
@@ -223,8 +245,9 @@ impl PackageSet {
         Ok(())
     }
 
-    /// Whose a path is that two packages have.
-    pub fn precedence(&self, later: usize, earlier: usize) -> Precedence {
+    /// Whose a path is that the packages of these two ranks have.
+    pub fn precedence_of_ranks(&self, later: usize, earlier: usize) -> Precedence {
+        let (later, earlier) = (self.order[later], self.order[earlier]);
         let (one, other) = (&self.archives[later], &self.archives[earlier]);
         let is_same = |archive: &Archive| archive.stanza().get("Multi-Arch") == Some("same");
         if one.package() == other.package() && is_same(one) && is_same(other) {
@@ -253,7 +276,7 @@ impl PackageSet {
         let mut configured = configured.clone();
         let mut unpacked = configured.clone();
         let mut remaining: Vec<usize> =
-            self.order()?.into_iter().filter(|index| !configured.contains(index)).collect();
+            self.order.iter().copied().filter(|index| !configured.contains(index)).collect();
         let mut batches = Vec::new();
         while !remaining.is_empty() {
             let mut batch = Batch::default();
