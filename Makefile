@@ -7,6 +7,12 @@ TARGET := $(shell $(CARGO) -vV | sed -n 's/^host: //p')
 BINARY := target/$(TARGET)/release/osbuild
 RECIPE ?= samples/debian.yaml
 OUTPUT ?= out
+# Where packages come from, on a host that is not of the recipe's distribution.
+MIRROR ?=
+KEYRING ?=
+REPOSITORY := $(if $(MIRROR),--mirror $(MIRROR)) $(if $(KEYRING),--keyring $(KEYRING))
+# Building keeps file owners, so it needs root; compiling does not.
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 export OSBUILD_BINARY := $(abspath $(BINARY))
 
@@ -25,7 +31,7 @@ build: ## build the static program
 	$(CARGO) build --release --package osbuild
 
 demo: setup build ## install, build osbuild, build samples/debian.yaml, boot it to the login prompt
-	$(BINARY) build $(RECIPE) --output $(OUTPUT)
+	$(AS_ROOT) $(BINARY) build $(RECIPE) --output $(OUTPUT) $(REPOSITORY)
 	scripts/boot-image.sh $(OUTPUT)/debian.qcow2
 
 lint: ## formatting, lints and the generated files
