@@ -31,9 +31,8 @@ pub fn trace<T: DeserializeOwned>() -> Option<OptionShape> {
         // Every pass ends in an error by design: its findings are the result.
         drop(T::deserialize(decoder));
         let steps = match found {
-            Found::Nothing => continue,
             Found::Anything if path.is_empty() => return None,
-            Found::Anything => continue,
+            Found::Nothing | Found::Anything => continue,
             Found::Items => vec![ITEM],
             Found::Fields(fields) => {
                 shape.entry(path.join(".")).or_default().extend(fields);

@@ -102,6 +102,10 @@ impl StageTest {
 
     /// Gives the stage an input: a directory of files, and what the service says about them.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers write `json!` in place"
+    )]
     pub fn input(mut self, name: &str, files: &[(&str, &[u8])], data: Value) -> Self {
         let path = self.directory.path().join("inputs").join(name);
         fs_err::create_dir(&path).expect("the test chose a free name");

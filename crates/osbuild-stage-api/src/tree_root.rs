@@ -264,7 +264,7 @@ impl TreeRoot {
         match self.open_at(path, OFlags::PATH | flags, 0) {
             Ok(file) => Ok(Some(rustix::fs::fstat(file).map_err(io::Error::from)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| self.doing("looking at", &path)),
+            Err(error) => Err(error).with_context(|| self.doing("looking at", path)),
         }
     }
 

@@ -73,7 +73,7 @@ pub(crate) fn python_str(value: &Value) -> String {
     }
 }
 
-/// Shows a value as NetworkManager's files want it: words for booleans, commas in lists.
+/// Shows a value as `NetworkManager`'s files want it: words for booleans, commas in lists.
 pub(crate) fn network_manager_str(value: &Value) -> String {
     match value {
         Value::Bool(value) => value.to_string(),

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use osbuild_stage_api::{StageContext, tree_root::FILE_MODE};
 use rustix::fs::OFlags;
 
-/// What NetworkManager insists on for files that may hold passwords.
+/// What `NetworkManager` insists on for files that may hold passwords.
 const SECRET_MODE: u32 = 0o600;
 
 /// Writes a file with mode 0600, and makes the directories above it.

@@ -19,7 +19,8 @@ struct Options {
 /// The schema lets unknown keys pass here, and so does upstream.
 #[derive(Debug, Deserialize)]
 struct Volume {
-    volume: String,
+    #[serde(rename = "volume")]
+    name: String,
     uuid: Option<String>,
     path: Option<String>,
     keyfile: Option<String>,
@@ -40,7 +41,7 @@ fn line(volume: &Volume) -> Result<String> {
         (None, Some(path)) => path,
         (None, None) => bail!("Need 'uuid' or 'label'"),
     };
-    let (name, options) = (&volume.volume, &volume.options);
+    let (name, options) = (&volume.name, &volume.options);
     let keyfile = volume.keyfile.as_deref().unwrap_or("none");
     Ok(format!("{name}\t{device}\t{keyfile}\t{options}\n"))
 }

@@ -41,12 +41,12 @@ fn service(options: &Options) -> String {
     };
     let remove_mark = format!("/usr/bin/rm {MARK}");
     let commands = std::iter::once(&remove_mark).chain(&options.commands);
-    let lines: String = commands
-        .map(|command| format!("ExecStart={command}\n"))
-        .collect();
+    let commands = commands.fold(String::new(), |lines, command| {
+        lines + "ExecStart=" + command + "\n"
+    });
     format!(
         "[Unit]\nDescription=OSBuild First Boot Service\nConditionPathExists={MARK}\n{network}\n\n\
-         [Service]\nType=oneshot\n\n{lines}"
+         [Service]\nType=oneshot\n\n{commands}"
     )
 }
 

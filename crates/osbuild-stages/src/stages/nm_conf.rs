@@ -1,4 +1,4 @@
-//! Configures NetworkManager.
+//! Configures `NetworkManager`.
 
 use anyhow::Result;
 use std::path::PathBuf;

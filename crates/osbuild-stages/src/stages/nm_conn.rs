@@ -1,4 +1,4 @@
-//! Adds a connection to NetworkManager.
+//! Adds a connection to `NetworkManager`.
 
 use anyhow::Result;
 use std::path::{Path, PathBuf};
