@@ -98,9 +98,9 @@ impl BootedImage {
         self.console.send_line(password)?;
         let (answer, _) = self.console.expect(&["Login incorrect", "$ ", "# "])?;
         ensure!(answer != 0, "`{user}` can not log in with that password");
-        // No prompt, no colours, no echo: what comes from here on is output.
+        // No prompt, colours, pager, echo: what comes from here on is output.
         self.console
-            .send_line("PS1= PS2=; unset PROMPT_COMMAND; stty -echo cols 500")?;
+            .send_line("PS1= PS2=; unset PROMPT_COMMAND; export TERM=dumb SYSTEMD_PAGER= SYSTEMD_COLORS=0; stty -echo cols 500")?;
         self.run("true")?;
         Ok(())
     }

@@ -184,7 +184,7 @@ mod tests {
     const MKIMAGE_STUB: &str =
         r#"while [ "$1" != --output ]; do shift; done; printf %01024d 0 >"$2""#;
 
-    fn options(platform: &str, location: Value) -> Value {
+    fn options(platform: &str, location: &Value) -> Value {
         json!({
             "filename": "/disk.img", "platform": platform, "location": location,
             "core": {"type": "mkimage", "partlabel": "gpt", "filesystem": "ext4"},
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn without_a_location_the_file_becomes_the_core_image() {
-        let test = StageTest::new(&STAGE, options("some-platform", json!(0)))
+        let test = StageTest::new(&STAGE, options("some-platform", &json!(0)))
             .file("disk.img", "Just testing")
             .program("grub2-mkimage", MKIMAGE_STUB);
         let log = test.run().success().log;
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_program_that_fails_is_not_tried_under_its_other_name() {
-        let test = StageTest::new(&STAGE, options("x", json!(0)))
+        let test = StageTest::new(&STAGE, options("x", &json!(0)))
             .program("grub2-mkimage", "exit 1")
             .program("grub-mkimage", MKIMAGE_STUB);
         assert!(test.run().error().contains("'grub2-mkimage'"));
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn bios_code_is_told_where_the_core_image_is() {
         needs![tool("grub-mkimage")];
-        let test = StageTest::new(&STAGE, options("i386-pc", json!(2048)));
+        let test = StageTest::new(&STAGE, options("i386-pc", &json!(2048)));
         let disk = test.path("disk.img");
         fs_err::File::create(&disk)
             .unwrap()
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_embedding_gap_of_an_mbr_disk_needs_no_block_list() {
-        let test = StageTest::new(&STAGE, options("other", json!(1)))
+        let test = StageTest::new(&STAGE, options("other", &json!(1)))
             .file("disk.img", "x")
             .program("grub2-mkimage", MKIMAGE_STUB);
         let _ = test.run().success();
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_compact_disc_has_a_format_of_its_own() {
-        let mut options = options("i386-pc", Value::Null);
+        let mut options = options("i386-pc", &Value::Null);
         options["core"]["filesystem"] = json!("iso9660");
         options["prefix"] = json!({"path": "/boot/grub2/"});
         let test = StageTest::new(&STAGE, options).program("grub2-mkimage", MKIMAGE_STUB);

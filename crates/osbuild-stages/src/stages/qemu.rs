@@ -74,7 +74,7 @@ fn run(context: &StageContext) -> Result<()> {
 fn format_arguments(format: &Format) -> Vec<String> {
     let mut settings = Vec::new();
     let mut set = |name: &str, value: Option<&str>| {
-        settings.extend(value.map(|value| format!("{name}={value}")))
+        settings.extend(value.map(|value| format!("{name}={value}")));
     };
     let is_compressed = match format.r#type {
         Type::Qcow2 => {
@@ -123,7 +123,7 @@ mod tests {
     use osbuild_testing::needs;
     use serde_json::{Value, json};
 
-    fn test_with(format: Value) -> StageTest {
+    fn test_with(format: &Value) -> StageTest {
         let mut image = vec![0; 1 << 20];
         image[..4].copy_from_slice(b"boot");
         StageTest::new(&STAGE, json!({"filename": "/disk.out", "format": format})).input(
@@ -157,7 +157,7 @@ mod tests {
                 "-O vpc -o subformat=dynamic",
             ),
         ] {
-            let test = test_with(format).program("qemu-img", "");
+            let test = test_with(&format).program("qemu-img", "");
             let log = test.run().success().log;
             assert_eq!(
                 log,
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn a_qcow2_image_comes_out_right() {
         needs![tool("qemu-img")];
-        let test = test_with(json!({"type": "qcow2"}));
+        let test = test_with(&json!({"type": "qcow2"}));
         let _ = test.run().success();
         let back = test.workspace().join("back.img");
         let command = test

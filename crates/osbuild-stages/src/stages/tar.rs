@@ -11,6 +11,10 @@ pub(crate) const STAGE: StageModule =
     StageModule::new::<Options>("org.osbuild.tar", include_str!("tar.meta.json"), run);
 
 #[derive(Debug, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are switches of the published interface"
+)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Options {
     filename: String,

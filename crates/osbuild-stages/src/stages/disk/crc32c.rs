@@ -14,7 +14,7 @@ const fn tables() -> [[u32; 256]; 8] {
         let mut bit = 0;
         while bit < 8 {
             value = if value & 1 == 1 {
-                value >> 1 ^ POLYNOMIAL
+                (value >> 1) ^ POLYNOMIAL
             } else {
                 value >> 1
             };
@@ -28,7 +28,7 @@ const fn tables() -> [[u32; 256]; 8] {
         let mut byte = 0;
         while byte < 256 {
             let before = tables[table - 1][byte];
-            tables[table][byte] = before >> 8 ^ tables[0][(before & 0xff) as usize];
+            tables[table][byte] = (before >> 8) ^ tables[0][(before & 0xff) as usize];
             byte += 1;
         }
         table += 1;
@@ -58,7 +58,7 @@ pub(super) fn crc32c(before: u32, bytes: &[u8]) -> u32 {
             .fold(0, |sum, (byte, table)| sum ^ table[usize::from(*byte)]);
     }
     for byte in slices.remainder() {
-        value = value >> 8 ^ TABLES[0][usize::from(value as u8 ^ byte)];
+        value = (value >> 8) ^ TABLES[0][usize::from(value as u8 ^ byte)];
     }
     value
 }

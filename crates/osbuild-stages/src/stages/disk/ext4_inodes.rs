@@ -137,10 +137,10 @@ impl<'a> System<'a> {
         let is_wide = self.descriptor_size > GROUP_DESCRIPTOR_SHORT;
         let wide = |place: usize| if is_wide { u32::from(short(place)) } else { 0 };
         let block = u64::from(short(8))
-            | u64::from(short(10)) << 16
-            | u64::from(wide(40)) << 32
-            | u64::from(wide(42)) << 48;
-        let unused = u32::from(short(28)) | wide(50) << 16;
+            | (u64::from(short(10)) << 16)
+            | (u64::from(wide(40)) << 32)
+            | (u64::from(wide(42)) << 48);
+        let unused = u32::from(short(28)) | (wide(50) << 16);
         let is_uninitialized = short(18) & GROUP_INODE_UNINIT != 0;
         let used = if is_uninitialized {
             0
@@ -199,7 +199,7 @@ impl Inode<'_> {
     }
 
     fn long(&self, place: usize) -> u32 {
-        u32::from(self.short(place)) | u32::from(self.short(place + 2)) << 16
+        u32::from(self.short(place)) | (u32::from(self.short(place + 2)) << 16)
     }
 
     fn set(&mut self, place: usize, bytes: &[u8]) {
@@ -212,7 +212,7 @@ impl Inode<'_> {
 
     fn take_owner(&mut self, from: &std::fs::Metadata) {
         let mode =
-            self.short(INODE_MODE) & !MODE_PERMISSIONS | from.mode() as u16 & MODE_PERMISSIONS;
+            (self.short(INODE_MODE) & !MODE_PERMISSIONS) | (from.mode() as u16 & MODE_PERMISSIONS);
         self.set(INODE_MODE, &mode.to_le_bytes());
         for (low, high, number) in [
             (INODE_UID, INODE_UID_HIGH, from.uid()),

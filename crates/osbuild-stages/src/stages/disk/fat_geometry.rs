@@ -192,7 +192,7 @@ impl FatGeometry {
 
     /// The first entry repeats the media byte.
     pub(super) fn media_entry(&self) -> u32 {
-        self.end_of_chain() & !0xff | u32::from(MEDIA_FIXED)
+        (self.end_of_chain() & !0xff) | u32::from(MEDIA_FIXED)
     }
 
     pub(super) fn encode_table(&self, table: &[u32]) -> Vec<u8> {
@@ -205,7 +205,7 @@ impl FatGeometry {
             Width::Fat12 => table
                 .chunks(2)
                 .flat_map(|pair| {
-                    let bits = pair[0] | pair.get(1).unwrap_or(&0) << 12;
+                    let bits = pair[0] | (pair.get(1).unwrap_or(&0) << 12);
                     [bits as u8, (bits >> 8) as u8, (bits >> 16) as u8]
                 })
                 .collect(),

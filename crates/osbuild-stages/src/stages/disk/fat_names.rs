@@ -119,7 +119,7 @@ pub(super) fn long_entry_parts(long: &[u16], short: &[u8; 11]) -> Vec<[u8; 32]> 
     let part = |index: usize| {
         let mut entry = [0; 32];
         let is_last = index + 1 == count;
-        entry[0] = index as u8 + 1 | if is_last { LAST_PART } else { 0 };
+        entry[0] = (index as u8 + 1) | if is_last { LAST_PART } else { 0 };
         entry[13] = checksum;
         for (number, place) in LONG_PLACES.iter().enumerate() {
             let position = index * LONG_PLACES.len() + number;

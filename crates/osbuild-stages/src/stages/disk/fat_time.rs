@@ -19,8 +19,9 @@ impl Stamp {
         let (days, second) = (seconds / DAY, seconds % DAY);
         let (year, month, day) = civil(days);
         Self {
-            date: ((year - 1980) << 9 | month << 5 | day) as u16,
-            time: ((second / 3600) << 11 | (second % 3600 / 60) << 5 | second % 60 / 2) as u16,
+            date: (((year - 1980) << 9) | (month << 5) | day) as u16,
+            time: (((second / 3600) << 11) | ((second % 3600 / 60) << 5) | (second % 60 / 2))
+                as u16,
         }
     }
 }
@@ -54,10 +55,10 @@ mod tests {
             let Stamp { date, time } = Stamp::at(seconds);
             let found = (
                 1980 + (date >> 9),
-                date >> 5 & 15,
+                (date >> 5) & 15,
                 date & 31,
                 time >> 11,
-                time >> 5 & 63,
+                (time >> 5) & 63,
                 (time & 31) * 2,
             );
             assert_eq!(found, expected);

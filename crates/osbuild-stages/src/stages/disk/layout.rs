@@ -47,7 +47,7 @@ pub(super) fn place(geometry: Geometry, wanted: &[Wanted]) -> Result<Layout> {
         ..
     } = geometry;
     ensure!(
-        alignment % sector_size == 0,
+        alignment.is_multiple_of(sector_size),
         "the alignment {alignment} is no multiple of the sector size {sector_size}"
     );
     let spare = geometry
@@ -106,7 +106,7 @@ fn spare(geometry: Geometry, size: u64, wanted: &[Wanted]) -> Result<u64> {
         ..
     } = geometry;
     ensure!(
-        size % sector_size == 0,
+        size.is_multiple_of(sector_size),
         "the disk's size {size} is no multiple of the sector size {sector_size}"
     );
     let lengths: u64 = wanted

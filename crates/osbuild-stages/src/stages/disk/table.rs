@@ -69,7 +69,7 @@ fn gpt_entry(partition: &Partition, extent: Extent, sector_size: u64) -> Result<
     let attributes = partition
         .attrs
         .iter()
-        .fold(0, |bits, bit| bits | 1u64 << bit);
+        .fold(0, |bits, bit| bits | (1u64 << bit));
     let bootable = u64::from(partition.bootable) << LEGACY_BIOS_BOOTABLE;
     Ok(GPTPartitionEntry {
         partition_type_guid: guid(&partition.r#type)?,

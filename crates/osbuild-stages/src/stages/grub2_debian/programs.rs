@@ -1,5 +1,7 @@
 //! Putting GRUB's modules and programs where GRUB and firmware look for them, as `grub-install` does.
 
+use std::path::Path;
+
 use anyhow::{Result, ensure};
 use osbuild_stage_api::TreeRoot;
 use rustix::fs::OFlags;
@@ -34,8 +36,9 @@ pub(super) fn copy_modules(tree: &TreeRoot, platform: Platform) -> Result<()> {
     let target = format!("/boot/grub/{}", platform.name());
     tree.create_dir_all(&target)?;
     for name in tree.read_dir(&source)? {
-        let is_loaded = |name: &str| name.ends_with(".mod") || name.ends_with(".lst");
-        if let Some(name) = name.to_str().filter(|name| is_loaded(name)) {
+        let suffix = Path::new(&name).extension();
+        let is_loaded = suffix.is_some_and(|suffix| suffix == "mod" || suffix == "lst");
+        if let Some(name) = name.to_str().filter(|_| is_loaded) {
             copy(
                 tree,
                 &format!("{source}/{name}"),
