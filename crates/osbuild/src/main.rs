@@ -8,6 +8,7 @@ mod failure;
 mod interrupts;
 mod manifest_command;
 mod manifest_document;
+mod mistaken_kind;
 mod monitor;
 mod recipe_commands;
 mod report;

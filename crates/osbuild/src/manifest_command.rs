@@ -3,7 +3,6 @@
 use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
 
-use anyhow::anyhow;
 use osbuild_engine::event::Observer;
 use osbuild_engine::execute::ExportRequest;
 use osbuild_engine::module_catalog::ModuleCatalog;
@@ -14,8 +13,9 @@ use osbuild_manifest::validate::{errors_text, errors_value, validate};
 use osbuild_manifest::value::Value;
 
 use crate::command_line::{ManifestArguments, MonitorName};
-use crate::failure::{Failure, FailureKind, Failures};
+use crate::failure::{FailureKind, Failures};
 use crate::manifest_document::{ManifestDocument, read_text};
+use crate::mistaken_kind::recipe_as_manifest;
 use crate::monitor::{LogMonitor, NullMonitor, OneAtATime, Paper};
 use crate::report::{json_v2, stage_failure, text};
 use crate::run_build::{BuildOptions, become_builder, run_build};
@@ -185,8 +185,10 @@ pub(crate) fn load_for_build(
 ) -> Result<Manifest, Failures> {
     let manifest = ManifestDocument::parse(name, text)?;
     if manifest.version().is_none() && manifest.document.value.as_object().is_some() {
-        let error = anyhow!("`{name}` has a `version` that is neither \"1\" nor \"2\"");
-        return Err(Failure::new(FailureKind::Document, error).into());
+        return Err(manifest.unknown_version().into());
+    }
+    if let Some(failure) = recipe_as_manifest(name, &manifest.document.value) {
+        return Err(failure.into());
     }
     let errors = validate(&manifest.document, catalog);
     if !errors.is_empty() {

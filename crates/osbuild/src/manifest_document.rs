@@ -11,7 +11,7 @@ use osbuild_manifest::resolve::resolve;
 use osbuild_manifest::validate::ValidationError;
 
 use crate::failure::{Failure, FailureKind, Failures, Place};
-use crate::tell;
+use crate::{mistaken_kind, tell};
 
 /// A manifest that was read, with the name to call it by.
 pub(crate) struct ManifestDocument {
@@ -45,11 +45,12 @@ impl ManifestDocument {
                 column: error.column,
                 length: 1,
             };
-            Failure::new(
-                FailureKind::Document,
-                anyhow!("`{name}` is not JSON: {}", error.message),
-            )
-            .with_place(Some(place))
+            let error = anyhow!("`{name}` is not JSON: {}", error.message);
+            let failure = Failure::new(FailureKind::Document, error).with_place(Some(place));
+            match mistaken_kind::advice_on_syntax(name) {
+                Some(advice) => failure.with_hint(advice),
+                None => failure,
+            }
         })?;
         Ok(Self {
             name: name.to_owned(),
@@ -60,6 +61,13 @@ impl ManifestDocument {
     /// Tells the format; none if it is none that exists.
     pub(crate) fn version(&self) -> Option<Version> {
         Version::detect(&self.document.value)
+    }
+
+    /// Tells a version that does not exist, where it is written.
+    pub(crate) fn unknown_version(&self) -> Failure {
+        let name = &self.name;
+        let error = anyhow!("`{name}` has a `version` that is neither \"1\" nor \"2\"");
+        Failure::new(FailureKind::Document, error).with_place(self.place(&["version".into()]))
     }
 
     /// Resolves a manifest that is valid.
@@ -101,6 +109,9 @@ impl ManifestDocument {
                     anyhow!("{}: {}", error.id(), error.message),
                 )
                 .with_place(self.error_place(error));
+                if is_unknown_module(error) && error.suggestions.is_empty() {
+                    return failure.with_hint("no module with a name like that is built in");
+                }
                 error
                     .suggestions
                     .iter()
@@ -125,8 +136,26 @@ impl ManifestDocument {
                 return Some(self.place_at(position));
             }
         }
+        if is_unknown_module(error) {
+            // Format 2 calls the module `type`, format 1 `name`.
+            let named = ["type", "name"].into_iter().find_map(|key| {
+                let mut path = error.path.clone();
+                path.push(key.into());
+                self.document.positions.locate(&path)
+            });
+            if let Some(position) = named {
+                return Some(self.place_at(position));
+            }
+        }
         self.place(&error.path)
     }
+}
+
+/// Tells whether an error says that there is no such stage, source or other module (upstream's words).
+fn is_unknown_module(error: &ValidationError) -> bool {
+    error
+        .message
+        .starts_with("could not find schema information")
 }
 
 /// Writes words as `a`, `b` or `c`.

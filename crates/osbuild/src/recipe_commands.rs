@@ -10,6 +10,7 @@ use osbuild_recipe::{
 
 use crate::command_line::{LockArguments, RecipeArguments, RepositoryArguments};
 use crate::failure::{Failure, FailureKind, Failures, Place};
+use crate::mistaken_kind::manifest_as_recipe;
 use crate::tell;
 
 /// Tells a recipe from a manifest by the file's ending.
@@ -20,6 +21,9 @@ pub(crate) fn is_recipe(path: &Path) -> bool {
 
 /// Tells everything that is wrong with a recipe itself.
 pub(crate) fn check_recipe(path: &Path) -> Result<(), Failures> {
+    if let Some(failure) = manifest_as_recipe(path) {
+        return Err(failure.into());
+    }
     read_recipe(path)
         .map(drop)
         .map_err(|error| failures(path, error))
