@@ -1,0 +1,16 @@
+//! Real builds with the real program: bad input, broken surroundings, interruption, and the results of
+//! what goes well.
+//!
+//! `OSBUILD_BINARY` names the program; without it the debug build of this checkout is taken.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "the helpers of these tests are test code, too"
+)]
+
+mod leftovers;
+mod manifests;
+mod workplace;
+
+mod bad_documents;
+mod failing_stages;
