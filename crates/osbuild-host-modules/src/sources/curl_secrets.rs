@@ -1,7 +1,9 @@
 //! What the curl source takes from its environment: a proxy, and certificates for items that ask for them.
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use osbuild_fetch::{ClientCertificate, FetchOptions, FetchRequest, Proxy};
@@ -26,7 +28,9 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    /// Reads the variables that upstream documents; empty ones count as unset.
+    /// Reads the variables that upstream documents, and two of our own: `…_TRIES`, how often a file is
+    /// tried, and `…_PATIENCE`, the seconds after which a silent server is given up. Empty ones count
+    /// as unset.
     pub(super) fn read() -> Self {
         let read = |name: &str| {
             std::env::var_os(format!("OSBUILD_SOURCES_CURL_{name}"))
@@ -35,11 +39,20 @@ impl Environment {
         let proxy = read("PROXY").map_or(Proxy::Environment, |url| {
             Proxy::Url(url.to_string_lossy().into_owned())
         });
+        let mut fetch_options = FetchOptions {
+            proxy,
+            ..FetchOptions::default()
+        };
+        if let Some(tries) = read("TRIES").and_then(|text| number("TRIES", &text)) {
+            fetch_options.tries = tries;
+        }
+        if let Some(seconds) = read("PATIENCE").and_then(|text| number("PATIENCE", &text)) {
+            let patience = Duration::from_secs(seconds.get() as u64);
+            fetch_options.speed_limit.patience = patience;
+            fetch_options.connect_timeout = patience;
+        }
         Self {
-            fetch_options: FetchOptions {
-                proxy,
-                ..FetchOptions::default()
-            },
+            fetch_options,
             client_certificate: read("SSL_CLIENT_CERT"),
             client_key: read("SSL_CLIENT_KEY"),
             certificate_authority: read("SSL_CA_CERT"),
@@ -87,6 +100,15 @@ pub(super) fn apply(
         ))),
     }
     Ok(())
+}
+
+/// Reads a number above zero; with anything else, the default stays.
+fn number(name: &str, text: &OsString) -> Option<NonZeroUsize> {
+    let number = text.to_str().and_then(|text| text.parse().ok());
+    if number.is_none() {
+        tracing::warn!("OSBUILD_SOURCES_CURL_{name} is {text:?}, which is no number above zero");
+    }
+    number
 }
 
 /// As Python shows it.
