@@ -1,7 +1,9 @@
 //! Turns what ended a build into a failure that says what, where, why and what next.
 
 use anyhow::anyhow;
-use osbuild_engine::outcome::{Ending, FailedAt, Outcome, PipelineOutcome, StageOutcome};
+use osbuild_engine::outcome::{
+    Ending, FailedAt, Outcome, PipelineOutcome, SourceOutcome, SourceResult, StageOutcome,
+};
 use osbuild_manifest::manifest::Manifest;
 
 use crate::failure::{Failure, FailureKind};
@@ -15,17 +17,7 @@ pub(crate) fn failure_of(manifest: &Manifest, outcome: Outcome) -> Option<Failur
         return Some(stage_failure(manifest, pipeline, stage));
     }
     if let Some(source) = outcome.failed_source() {
-        let name = &manifest.sources[source.source].name;
-        let mut failure = Failure::new(FailureKind::Build, anyhow!("source `{name}` failed"));
-        failure.last_lines = source
-            .results
-            .iter()
-            .filter_map(|result| result.error.clone())
-            .take(LAST_LINES)
-            .collect();
-        return Some(failure.with_hint(
-            "what was fetched is kept; running the same command again goes on from there",
-        ));
+        return Some(source_failure(manifest, source));
     }
     match outcome.failure? {
         FailedAt::Engine { error, .. } => Some(Failure::new(FailureKind::Build, error)),
@@ -35,6 +27,45 @@ pub(crate) fn failure_of(manifest: &Manifest, outcome: Outcome) -> Option<Failur
         )),
     }
 }
+
+fn source_failure(manifest: &Manifest, source: &SourceOutcome) -> Failure {
+    let name = &manifest.sources[source.source].name;
+    let is_of_item = |result: &&SourceResult| result.checksum.is_some() && result.error.is_some();
+    // What has no checksum sums up what the others say, unless it is all there is.
+    let has_items = source.results.iter().any(|result| is_of_item(&result));
+    let mut errors = source
+        .results
+        .iter()
+        .filter(|result| !has_items || is_of_item(result))
+        .filter_map(|result| result.error.as_deref());
+    let first = errors.next().unwrap_or("it does not say why");
+    let others: Vec<&str> = errors.collect();
+    let error = match others.len() {
+        0 => anyhow!("source `{name}` failed: {first}"),
+        count => anyhow!("source `{name}` failed for {} files: {first}", count + 1),
+    };
+    let mut failure = Failure::new(FailureKind::Build, error);
+    let shown = others
+        .iter()
+        .take(LAST_LINES)
+        .map(|line| (*line).to_owned());
+    failure.last_lines = shown.collect();
+    if others.len() > LAST_LINES {
+        let more = others.len() - LAST_LINES;
+        failure.last_lines.push(format!("and {more} more"));
+    }
+    let is_gone = |text: &&str| GONE.iter().any(|sign| text.contains(sign));
+    if others.iter().chain([&first]).any(is_gone) {
+        failure = failure.with_hint(
+            "a file was removed or replaced where it came from: give another address, or let \
+             `osbuild lock RECIPE` choose what is there now",
+        );
+    }
+    failure.with_hint("what was fetched is kept; running the same command again goes on from there")
+}
+
+/// What the curl source says when trying again will not help.
+const GONE: [&str; 2] = ["the server answers 404", "checksum mismatch"];
 
 fn stage_failure(manifest: &Manifest, pipeline: &PipelineOutcome, stage: &StageOutcome) -> Failure {
     let name = &manifest.pipelines[pipeline.pipeline].name;
