@@ -13,4 +13,5 @@ mod manifests;
 mod workplace;
 
 mod bad_documents;
+mod bad_mirrors;
 mod failing_stages;
