@@ -19,17 +19,16 @@ use osbuild_packages::deb::{
     repository::{LoadOptions, PackageIndex, Repository, load},
     signature::SignatureError,
 };
+use osbuild_testing::deb_repository::{generate_key, release, sha256, sign_inline};
 use pgp::{
     composed::{
-        ArmorOptions, CleartextSignedMessage, DetachedSignature, KeyType, SecretKeyParamsBuilder,
-        SignedPublicKey, SignedSecretKey,
+        ArmorOptions, CleartextSignedMessage, DetachedSignature, SignedPublicKey, SignedSecretKey,
     },
     crypto::hash::HashAlgorithm,
     packet::{KeyFlags, SignatureConfig, SignatureType, Subpacket, SubpacketData},
     ser::Serialize as _,
     types::{KeyDetails as _, Password, Tag, Timestamp},
 };
-use sha2::Digest as _;
 
 const PACKAGES: &str =
     "Package: hello\nVersion: 1\nArchitecture: amd64\nFilename: pool/h.deb\nSize: 3\nSHA256: 00\n";
@@ -142,51 +141,6 @@ impl Setup {
     fn error(&self) -> String {
         self.load().unwrap_err().root_cause().to_string()
     }
-}
-
-fn generate_key() -> SignedSecretKey {
-    let mut parameters = SecretKeyParamsBuilder::default();
-    parameters
-        .key_type(KeyType::Ed25519Legacy)
-        .can_certify(true)
-        .can_sign(true)
-        .primary_user_id("Archive <archive@mirror.invalid>".into());
-    parameters
-        .build()
-        .unwrap()
-        .generate(rand::thread_rng())
-        .unwrap()
-}
-
-fn sign_inline(key: &SignedSecretKey, text: &str) -> String {
-    CleartextSignedMessage::sign(
-        rand::thread_rng(),
-        text,
-        &key.primary_key,
-        &Password::empty(),
-    )
-    .unwrap()
-    .to_armored_string(ArmorOptions::default())
-    .unwrap()
-}
-
-fn release(extension: &str, content: &[u8], more: &str) -> String {
-    format!(
-        "Origin: Test\nSuite: stable\nCodename: trixie\nArchitectures: amd64\nComponents: main\nAcquire-By-Hash: yes\n\
-         Date: Thu, 01 Jan 2026 00:00:00 UTC\n{more}SHA256:\n {} {} main/binary-amd64/Packages{extension}\n",
-        sha256(content),
-        content.len()
-    )
-}
-
-fn sha256(content: &[u8]) -> String {
-    use std::fmt::Write as _;
-    sha2::Sha256::digest(content)
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").unwrap();
-            text
-        })
 }
 
 fn xz(text: &str) -> Vec<u8> {

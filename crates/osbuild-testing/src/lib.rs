@@ -2,6 +2,7 @@
 //!
 //! A crate of its own so that it is only ever a dev-dependency: nothing here reaches the program.
 
+pub mod deb_repository;
 pub mod needs;
 pub mod private_mounts;
 pub mod server;
