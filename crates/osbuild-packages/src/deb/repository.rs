@@ -335,7 +335,7 @@ fn download_index(
     };
     if !index_cache::is_listed(&content, file) {
         bail!(
-            "{url} is not the file the signed release lists: expected {} bytes with SHA-256 {}, got {} bytes with {};              the mirror is being updated, broken or tampered with",
+            "{url} is not the file the signed release lists: expected {} bytes with SHA-256 {}, got {} bytes with {}; the mirror is being updated, broken or tampered with",
             file.size,
             file.sha256,
             content.len(),
