@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
+use osbuild_packages::deb::solve::SolveError;
 use osbuild_recipe::{
     AptSolver, CompiledRecipe, Lock, LockChoice, RecipeErrors, SolveEnvironment, StaleLockFile,
     build_manifest, lock_recipe, read_recipe,
@@ -107,7 +108,63 @@ fn failures(path: &Path, error: anyhow::Error) -> Failures {
             .with_hint(hint)
             .into();
     }
-    Failure::new(FailureKind::Build, error).into()
+    let (place, hint) = match error
+        .chain()
+        .find_map(<dyn std::error::Error>::downcast_ref)
+    {
+        Some(problem) => advice_on_packages(path, problem),
+        None => (None, None),
+    };
+    let mut failure = Failure::new(FailureKind::Build, error).with_place(place);
+    failure.hints.extend(hint.map(str::to_owned));
+    failure.into()
+}
+
+/// Where the recipe asks for what can not be had, and what to do about it.
+fn advice_on_packages(path: &Path, problem: &SolveError) -> (Option<Place>, Option<&'static str>) {
+    match problem {
+        SolveError::UnknownPackage { name, .. } => (
+            place_of_word(path, name),
+            Some(
+                "check the spelling, or name the repository, suite or component that has it \
+                 under `repositories`",
+            ),
+        ),
+        SolveError::UnknownVersion { name, .. }
+        | SolveError::Forbidden { name }
+        | SolveError::Virtual { name, .. } => (place_of_word(path, name), None),
+        SolveError::Unsatisfiable { .. } => (
+            None,
+            Some(
+                "name a repository or suite that has what is missing under `repositories`, or \
+                 leave out what needs it",
+            ),
+        ),
+        _ => (None, None),
+    }
+}
+
+/// Finds the first place of a package's name in a recipe; names that a section implies are not there.
+fn place_of_word(path: &Path, word: &str) -> Option<Place> {
+    let text = fs_err::read_to_string(path).ok()?;
+    let is_part_of_name = |letter: char| letter.is_alphanumeric() || "-+.".contains(letter);
+    let (line, column) = text.lines().enumerate().find_map(|(number, line)| {
+        let code = line.split(" #").next().unwrap_or(line);
+        let start = code.match_indices(word).find_map(|(start, _)| {
+            let before = code[..start].chars().next_back();
+            let after = code[start + word.len()..].chars().next();
+            let is_whole = ![before, after].into_iter().flatten().any(is_part_of_name);
+            is_whole.then_some(start)
+        })?;
+        Some((number + 1, code[..start].chars().count() + 1))
+    })?;
+    Some(Place {
+        file: path.display().to_string(),
+        line,
+        column,
+        length: word.chars().count(),
+        text,
+    })
 }
 
 fn recipe_failures(path: &Path, errors: &RecipeErrors) -> Failures {

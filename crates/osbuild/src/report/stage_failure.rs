@@ -40,20 +40,19 @@ fn source_failure(manifest: &Manifest, source: &SourceOutcome) -> Failure {
         .filter_map(|result| result.error.as_deref());
     let first = errors.next().unwrap_or("it does not say why");
     let others: Vec<&str> = errors.collect();
-    let error = match others.len() {
-        0 => anyhow!("source `{name}` failed: {first}"),
-        count => anyhow!("source `{name}` failed for {} files: {first}", count + 1),
+    let error = if others.is_empty() {
+        anyhow!("source `{name}` failed: {first}")
+    } else {
+        let count = others.len() + 1;
+        let shown = others.iter().take(LAST_LINES - 1);
+        let mut text = format!("source `{name}` failed for {count} files:\n  {first}");
+        shown.for_each(|error| text += &format!("\n  {error}"));
+        if count > LAST_LINES {
+            text += &format!("\n  and {} more", count - LAST_LINES);
+        }
+        anyhow!(text)
     };
     let mut failure = Failure::new(FailureKind::Build, error);
-    let shown = others
-        .iter()
-        .take(LAST_LINES)
-        .map(|line| (*line).to_owned());
-    failure.last_lines = shown.collect();
-    if others.len() > LAST_LINES {
-        let more = others.len() - LAST_LINES;
-        failure.last_lines.push(format!("and {more} more"));
-    }
     let is_gone = |text: &&str| GONE.iter().any(|sign| text.contains(sign));
     if others.iter().chain([&first]).any(is_gone) {
         failure = failure.with_hint(
@@ -65,7 +64,11 @@ fn source_failure(manifest: &Manifest, source: &SourceOutcome) -> Failure {
 }
 
 /// What the curl source says when trying again will not help.
-const GONE: [&str; 2] = ["the server answers 404", "checksum mismatch"];
+const GONE: [&str; 3] = [
+    "the server answers 404",
+    "checksum mismatch",
+    "No such file or directory",
+];
 
 fn stage_failure(manifest: &Manifest, pipeline: &PipelineOutcome, stage: &StageOutcome) -> Failure {
     let name = &manifest.pipelines[pipeline.pipeline].name;
