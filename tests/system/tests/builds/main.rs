@@ -14,4 +14,5 @@ mod workplace;
 
 mod bad_documents;
 mod bad_mirrors;
+mod bad_packages;
 mod failing_stages;
