@@ -11,6 +11,8 @@
 
 mod ar;
 mod compression;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -65,8 +67,13 @@ impl Archive {
         let file = fs_err::File::open(path)?;
         let length = file.metadata()?.len();
         let mut members = Members::new(BufReader::new(file), length)?;
-        let format = members.next()?.filter(|member| member.name == "debian-binary");
-        ensure!(format.is_some(), "not a Debian package: the first member is not `debian-binary`");
+        let format = members
+            .next()?
+            .filter(|member| member.name == "debian-binary");
+        ensure!(
+            format.is_some(),
+            "not a Debian package: the first member is not `debian-binary`"
+        );
         let version = members.content(LARGEST_CONTROL)?;
         ensure!(
             version.starts_with(FORMAT_MAJOR.as_bytes()),
@@ -86,7 +93,12 @@ impl Archive {
             // Old maintainers' names may be in Latin-1; they decide nothing.
             Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
         };
-        let archive = Self { path: path.to_owned(), control, control_files, data };
+        let archive = Self {
+            path: path.to_owned(),
+            control,
+            control_files,
+            data,
+        };
         archive.check_control()?;
         Ok(archive)
     }
@@ -94,7 +106,10 @@ impl Archive {
     fn check_control(&self) -> Result<()> {
         let mut all = stanzas(&self.control);
         let stanza = all.next().context("the file `control` is empty")?;
-        ensure!(all.next().is_none(), "the file `control` has more than one stanza");
+        ensure!(
+            all.next().is_none(),
+            "the file `control` has more than one stanza"
+        );
         stanza.check().context("reading the file `control`")?;
         for name in ["Package", "Version", "Architecture"] {
             ensure!(
@@ -112,7 +127,9 @@ impl Archive {
 
     /// The control stanza.
     pub fn stanza(&self) -> Stanza<'_> {
-        stanzas(&self.control).next().expect("checked when it was opened")
+        stanzas(&self.control)
+            .next()
+            .expect("checked when it was opened")
     }
 
     /// The name of the package.
@@ -141,7 +158,9 @@ impl Archive {
 
     /// Every file of the control member other than `control`, by name.
     pub fn control_files(&self) -> impl Iterator<Item = (&str, &ControlFile)> {
-        self.control_files.iter().map(|(name, file)| (name.as_str(), file))
+        self.control_files
+            .iter()
+            .map(|(name, file)| (name.as_str(), file))
     }
 
     /// The text of `control`, as the package has it.
@@ -156,7 +175,10 @@ impl Archive {
 
     /// How many bytes the files take when they are unpacked, as the package says.
     pub fn installed_size(&self) -> u64 {
-        let kibibytes = self.stanza().get("Installed-Size").and_then(|size| size.parse::<u64>().ok());
+        let kibibytes = self
+            .stanza()
+            .get("Installed-Size")
+            .and_then(|size| size.parse::<u64>().ok());
         kibibytes.map_or(self.data.length * 8, |size| size.saturating_mul(1024))
     }
 

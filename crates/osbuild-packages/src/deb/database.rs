@@ -3,7 +3,6 @@
 //! ```text
 //! /var/lib/dpkg/
 //!   status                 a stanza per package: its control fields, its state, its configuration files
-//!   available              empty: only dselect reads it
 //!   arch                   native and foreign architectures, if there is a foreign one
 //!   diversions, statoverride
 //!   info/format            "1"
@@ -18,9 +17,9 @@
 
 pub mod diversions;
 pub mod package_set;
-mod triggers;
 #[cfg(test)]
 mod tests;
+mod triggers;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -58,33 +57,49 @@ impl Database {
     /// Makes an empty database, ready to install the given architectures.
     pub fn create(tree: &Path, native: &str, architectures: &BTreeSet<&str>) -> Result<Self> {
         let root = Root::open(tree, TopLevel::AsShipped)?;
-        let database = Self { root, native: native.to_owned(), triggers: Triggers::default() };
+        let database = Self {
+            root,
+            native: native.to_owned(),
+            triggers: Triggers::default(),
+        };
         for name in DIRECTORIES {
             database.make_directory(name)?;
         }
-        for name in ["status", "available", "diversions", "statoverride"] {
+        for name in ["status", "diversions", "statoverride"] {
             let path = format!("{DIRECTORY}/{name}");
             if database.root.read_if_exists(path.as_bytes())?.is_none() {
                 database.write(name, b"", 0o644)?;
             }
         }
         database.write("info/format", b"1\n", 0o644)?;
-        let foreign = architectures.iter().filter(|&&name| name != native && name != "all");
+        let foreign = architectures
+            .iter()
+            .filter(|&&name| name != native && name != "all");
         let foreign: Vec<&str> = foreign.copied().collect();
         if !foreign.is_empty() {
-            database.write("arch", format!("{native}\n{}\n", foreign.join("\n")).as_bytes(), 0o644)?;
+            database.write(
+                "arch",
+                format!("{native}\n{}\n", foreign.join("\n")).as_bytes(),
+                0o644,
+            )?;
         }
         Ok(database)
     }
 
     fn make_directory(&self, name: &str) -> Result<()> {
-        let made = self.root.make_directories(format!("{DIRECTORY}/{name}").as_bytes());
-        made.map_err(|error| anyhow::Error::from(std::io::Error::from(error)).context(format!("making /{DIRECTORY}/{name}")))?;
+        let made = self
+            .root
+            .make_directories(format!("{DIRECTORY}/{name}").as_bytes());
+        made.map_err(|error| {
+            anyhow::Error::from(std::io::Error::from(error))
+                .context(format!("making /{DIRECTORY}/{name}"))
+        })?;
         Ok(())
     }
 
     fn write(&self, name: &str, content: &[u8], mode: u32) -> Result<()> {
-        self.root.write(format!("{DIRECTORY}/{name}").as_bytes(), content, mode)
+        self.root
+            .write(format!("{DIRECTORY}/{name}").as_bytes(), content, mode)
     }
 
     /// Adds packages that were unpacked: their state is `unpacked`, and what they activate is left for dpkg.
@@ -98,7 +113,8 @@ impl Database {
         let mut status = String::new();
         for (archive, unpacked) in packages {
             self.write_info(archive, unpacked)?;
-            self.triggers.add_interests(archive, &self.qualified_name(archive))?;
+            self.triggers
+                .add_interests(archive, &self.qualified_name(archive))?;
             status.push_str(&status_stanza(archive, unpacked));
         }
         for (name, content) in self.triggers.files() {
@@ -107,12 +123,22 @@ impl Database {
         let mut activated = String::new();
         for (archive, unpacked) in packages {
             let name = self.qualified_name(archive);
-            self.triggers.activations(archive, &name, &unpacked.list, is_configured, &mut activated)?;
+            self.triggers.activations(
+                archive,
+                &name,
+                &unpacked.list,
+                is_configured,
+                &mut activated,
+            )?;
         }
         if !activated.is_empty() {
-            self.root.append(format!("{DIRECTORY}/triggers/Unincorp").as_bytes(), activated.as_bytes())?;
+            self.root.append(
+                format!("{DIRECTORY}/triggers/Unincorp").as_bytes(),
+                activated.as_bytes(),
+            )?;
         }
-        self.root.append(format!("{DIRECTORY}/status").as_bytes(), status.as_bytes())
+        self.root
+            .append(format!("{DIRECTORY}/status").as_bytes(), status.as_bytes())
     }
 
     fn write_info(&self, archive: &Archive, unpacked: &Unpacked) -> Result<()> {
@@ -143,9 +169,13 @@ impl Database {
     /// Takes away what [`Self::stage_control`] laid out.
     pub fn unstage_control(&self, archive: &Archive) -> Result<()> {
         let directory = format!("{DIRECTORY}/tmp.ci");
-        let names = archive.control_files().map(|(name, _)| name).chain(["control"]);
+        let names = archive
+            .control_files()
+            .map(|(name, _)| name)
+            .chain(["control"]);
         for name in names {
-            self.root.remove(format!("{directory}/{name}").as_bytes(), false)?;
+            self.root
+                .remove(format!("{directory}/{name}").as_bytes(), false)?;
         }
         self.root.remove(directory.as_bytes(), true)
     }
@@ -174,7 +204,9 @@ pub fn info_name(archive: &Archive) -> String {
 
 /// The configuration files a package names, with their leading slash.
 pub(super) fn conffile_paths(archive: &Archive) -> BTreeSet<Vec<u8>> {
-    let text = archive.control_file("conffiles").map_or(&[][..], |file| &file.content);
+    let text = archive
+        .control_file("conffiles")
+        .map_or(&[][..], |file| &file.content);
     text.split(|&byte| byte == b'\n')
         .map(<[u8]>::trim_ascii)
         // `remove-on-upgrade PATH` names a file that the package no longer has.
@@ -184,9 +216,14 @@ pub(super) fn conffile_paths(archive: &Archive) -> BTreeSet<Vec<u8>> {
 }
 
 fn status_stanza(archive: &Archive, unpacked: &Unpacked) -> String {
-    let mut text = format!("Package: {}\nStatus: install ok unpacked\n", archive.package());
+    let mut text = format!(
+        "Package: {}\nStatus: install ok unpacked\n",
+        archive.package()
+    );
     for (name, value) in archive.stanza().fields() {
-        let is_ours = ["Package", "Status", "Conffiles"].iter().any(|ours| name.eq_ignore_ascii_case(ours));
+        let is_ours = ["Package", "Status", "Conffiles"]
+            .iter()
+            .any(|ours| name.eq_ignore_ascii_case(ours));
         if !is_ours {
             text.push_str(&format!("{name}: {value}\n"));
         }

@@ -23,8 +23,8 @@ use anyhow::{Context, Result};
 
 pub use self::accounts::Accounts;
 pub use self::claims::Precedence;
+use self::claims::{Children, Claims};
 pub use self::filter::PathFilter;
-use self::claims::Claims;
 use self::member::Writer;
 use self::root::Root;
 use super::archive::Archive;
@@ -112,8 +112,17 @@ impl<'a> Unpacker<'a> {
                 .with_context(|| format!("unpacking the package {name}"))
         };
         let unpacked = side_by_side(jobs, self.threads, |job| job.archive.data_length(), &work)?;
-        self.claims.finish_directories(&self.root)?;
+        match conffiles {
+            Conffiles::InPlace => self.claims.keep_looks(),
+            Conffiles::Aside => self.claims.set_times(&self.root, Children::Any)?,
+        }
         Ok(unpacked)
+    }
+
+    /// To be called when the packages are unpacked that nothing can be run without: their directories get the times
+    /// that `tar` gives them before dpkg puts files into them once more.
+    pub fn finish_bootstrap(&self) -> Result<()> {
+        self.claims.set_times(&self.root, Children::Files)
     }
 
     fn unpack_one(
@@ -167,7 +176,8 @@ pub fn decode_ahead(
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some((index, archive)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some((index, archive)) = wanted.get(next.fetch_add(1, Ordering::Relaxed))
+                {
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
@@ -230,7 +240,10 @@ pub fn side_by_side<Item: Send, Output: Send>(
                     outputs.lock().expect("no thread panics with it")[index] = Some(output);
                 }
                 Err(error) => {
-                    failure.lock().expect("no thread panics with it").get_or_insert(error);
+                    failure
+                        .lock()
+                        .expect("no thread panics with it")
+                        .get_or_insert(error);
                 }
             }
         }
@@ -244,5 +257,8 @@ pub fn side_by_side<Item: Send, Output: Send>(
         return Err(error);
     }
     let outputs = outputs.into_inner().expect("no thread panics with it");
-    Ok(outputs.into_iter().map(|output| output.expect("every item was worked on")).collect())
+    Ok(outputs
+        .into_iter()
+        .map(|output| output.expect("every item was worked on"))
+        .collect())
 }

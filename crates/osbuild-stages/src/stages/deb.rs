@@ -6,8 +6,8 @@
 //! 2. The essential packages and all they need are unpacked side by side and registered, their `preinst` scripts run,
 //!    and the tree's dpkg configures them. Meanwhile the other archives are decoded into memory.
 //! 3. The other packages follow in batches, nearly always one: their `preinst` scripts run, in order, then their files
-//!    are unpacked side by side, diversions respected, and dpkg configures all. A package with a `preinst` waits for
-//!    what it pre-depends on to be configured.
+//!    are unpacked side by side, diversions respected, and dpkg configures all. A package waits for what it pre-depends
+//!    on to be configured.
 //! 4. The initramfs is made, once, and what is not meant to stay is removed.
 
 mod cleaning;
@@ -37,7 +37,7 @@ use osbuild_stage_api::{StageContext, StageModule};
 use serde::Deserialize;
 use serde_json::json;
 
-use self::environment::Environment;
+use self::environment::{Environment, Triggers};
 
 pub(crate) const STAGE: StageModule =
     StageModule::new::<Options>("org.osbuild.deb", include_str!("deb.meta.json"), run);
@@ -193,6 +193,7 @@ impl<'a> Install<'a> {
         // The links and directories at the root before anything that goes through them.
         self.unpack(&base, Conffiles::InPlace)?;
         self.unpack(&others, Conffiles::InPlace)?;
+        self.unpacker.finish_bootstrap()?;
         let environment = Environment::enter(self.context, self.packages.dpkg())?;
         for &index in &ordered {
             environment.preinst(&self.database, self.archive(index))?;
@@ -219,7 +220,7 @@ impl<'a> Install<'a> {
             // One processor is dpkg's.
             let decoding = scope
                 .spawn(move || decode_ahead(archives, DECODED_AHEAD, (threads - 1).max(1), stop));
-            let configured = environment.configure(&[]);
+            let configured = environment.configure(&[], Triggers::Run);
             stop.store(true, Ordering::Relaxed);
             (configured, decoding.join())
         });
@@ -239,7 +240,7 @@ impl<'a> Install<'a> {
         }
         self.unpack(&batch.unpack, Conffiles::Aside)?;
         if is_last {
-            self.environment()?.configure(&[])?;
+            self.environment()?.configure(&[], Triggers::Run)?;
             self.clock.lap("configured all packages");
         } else if !batch.configure.is_empty() {
             let names: Vec<String> = batch
@@ -247,7 +248,7 @@ impl<'a> Install<'a> {
                 .iter()
                 .map(|&index| self.database.qualified_name(self.archive(index)))
                 .collect();
-            self.environment()?.configure(&names)?;
+            self.environment()?.configure(&names, Triggers::Later)?;
             self.configured.extend(&batch.configure);
             self.clock
                 .lap(format_args!("configured {} packages", names.len()));
@@ -305,6 +306,7 @@ impl<'a> Install<'a> {
         if environment.make_initramfs()? {
             self.clock.lap("made the initramfs");
         }
+        environment.remove_scratch()?;
         drop(environment);
         cleaning::clean(&self.context.tree_path()?)?;
         self.clock.lap("done");

@@ -34,16 +34,28 @@ impl<R: Read + Seek> Members<R> {
     pub(super) fn new(mut reader: R, total: u64) -> Result<Self> {
         let mut magic = [0; MAGIC.len()];
         let is_complete = reader.read_exact(&mut magic).is_ok();
-        ensure!(is_complete && magic == *MAGIC, "not a Debian package: it is no `ar` archive");
+        ensure!(
+            is_complete && magic == *MAGIC,
+            "not a Debian package: it is no `ar` archive"
+        );
         let next = MAGIC.len() as u64;
-        Ok(Self { reader, total, start: next, length: 0, next })
+        Ok(Self {
+            reader,
+            total,
+            start: next,
+            length: 0,
+            next,
+        })
     }
 
     /// Goes to the next member; names that start with an underscore are for later formats.
     pub(super) fn next(&mut self) -> Result<Option<Member>> {
         loop {
             let member = self.header()?;
-            if member.as_ref().is_none_or(|member| !member.name.starts_with('_')) {
+            if member
+                .as_ref()
+                .is_none_or(|member| !member.name.starts_with('_'))
+            {
                 return Ok(member);
             }
         }
@@ -53,11 +65,17 @@ impl<R: Read + Seek> Members<R> {
         if self.next >= self.total {
             return Ok(None);
         }
-        ensure!(self.next + HEADER_LENGTH <= self.total, "the archive is cut short");
+        ensure!(
+            self.next + HEADER_LENGTH <= self.total,
+            "the archive is cut short"
+        );
         let mut header = [0; HEADER_LENGTH as usize];
         self.reader.seek(SeekFrom::Start(self.next))?;
         self.reader.read_exact(&mut header)?;
-        ensure!(header[58..] == *HEADER_END, "the archive has a damaged header");
+        ensure!(
+            header[58..] == *HEADER_END,
+            "the archive has a damaged header"
+        );
         let text = |range: std::ops::Range<usize>| {
             std::str::from_utf8(&header[range]).context("the archive has a damaged header")
         };
@@ -97,10 +115,16 @@ impl<R: Read + Seek> Members<R> {
     /// Reads the content of the current member.
     pub(super) fn content(&mut self, limit: u64) -> Result<Vec<u8>> {
         let length = self.length;
-        ensure!(length <= limit, "a control member of {length} bytes is too large");
+        ensure!(
+            length <= limit,
+            "a control member of {length} bytes is too large"
+        );
         let mut content = Vec::with_capacity(length as usize);
         self.reader.seek(SeekFrom::Start(self.start))?;
-        self.reader.by_ref().take(length).read_to_end(&mut content)?;
+        self.reader
+            .by_ref()
+            .take(length)
+            .read_to_end(&mut content)?;
         Ok(content)
     }
 }

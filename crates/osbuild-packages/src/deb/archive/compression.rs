@@ -47,14 +47,20 @@ impl Compression {
         Ok(match self {
             Self::None => Box::new(reader),
             Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
-            Self::Xz => Box::new(liblzma::bufread::XzDecoder::new_stream(reader, xz(threads)?)),
+            Self::Xz => Box::new(liblzma::bufread::XzDecoder::new_stream(
+                reader,
+                xz(threads)?,
+            )),
             Self::Zstd => {
                 Box::new(zstd::stream::read::Decoder::with_buffer(reader).context("starting zstd")?)
             }
             Self::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(reader)),
             Self::Lzma => {
                 let stream = liblzma::stream::Stream::new_lzma_decoder(u64::MAX);
-                Box::new(liblzma::bufread::XzDecoder::new_stream(reader, stream.context("starting lzma")?))
+                Box::new(liblzma::bufread::XzDecoder::new_stream(
+                    reader,
+                    stream.context("starting lzma")?,
+                ))
             }
         })
     }

@@ -28,7 +28,10 @@ impl Diversions {
     fn parse(text: &[u8]) -> Result<Self> {
         let mut lines: Vec<&[u8]> = text.split(|&byte| byte == b'\n').collect();
         lines.pop_if(|line| line.is_empty());
-        ensure!(lines.len().is_multiple_of(3), "/{DIRECTORY}/diversions is damaged");
+        ensure!(
+            lines.len().is_multiple_of(3),
+            "/{DIRECTORY}/diversions is damaged"
+        );
         let targets = lines
             .chunks_exact(3)
             .map(|lines| (lines[0].to_vec(), (lines[1].to_vec(), lines[2].to_vec())))
@@ -49,9 +52,13 @@ mod tests {
 
     #[test]
     fn the_owner_of_a_diversion_writes_to_the_path_itself() {
-        let diversions = Diversions::parse(b"/bin/a\n/bin/a.real\nmine\n/bin/b\n/bin/c\n:\n").unwrap();
+        let diversions =
+            Diversions::parse(b"/bin/a\n/bin/a.real\nmine\n/bin/b\n/bin/c\n:\n").unwrap();
         assert_eq!(diversions.target(b"/bin/a", "mine"), None);
-        assert_eq!(diversions.target(b"/bin/a", "other"), Some(&b"/bin/a.real"[..]));
+        assert_eq!(
+            diversions.target(b"/bin/a", "other"),
+            Some(&b"/bin/a.real"[..])
+        );
         assert_eq!(diversions.target(b"/bin/b", "mine"), Some(&b"/bin/c"[..]));
         assert_eq!(diversions.target(b"/bin/x", "mine"), None);
     }

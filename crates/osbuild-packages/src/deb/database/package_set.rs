@@ -1,6 +1,6 @@
 //! The packages to install together: whether they fit, which come first, whose files replace whose.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Result, bail, ensure};
 
@@ -40,19 +40,33 @@ impl PackageSet {
                 other.path().display()
             );
         }
-        let dpkg = archives.iter().position(|archive| archive.package() == "dpkg");
+        let dpkg = archives
+            .iter()
+            .position(|archive| archive.package() == "dpkg");
         let Some(dpkg) = dpkg else {
             bail!("the packages do not include `dpkg`, which configures them");
         };
         let ranks = vec![0; archives.len()];
-        let mut set = Self { archives, dpkg, order: Vec::new(), ranks, names: HashMap::new() };
+        let mut set = Self {
+            archives,
+            dpkg,
+            order: Vec::new(),
+            ranks,
+            names: HashMap::new(),
+        };
         for (index, archive) in set.archives.iter().enumerate() {
             let own = (index, Some(archive.version().to_owned()));
-            set.names.entry(archive.package().to_owned()).or_default().push(own);
+            set.names
+                .entry(archive.package().to_owned())
+                .or_default()
+                .push(own);
             for provided in relations(archive.stanza().get("Provides").unwrap_or_default()) {
                 let provided = provided?;
                 let version = provided.constraint.map(|(_, version)| version.to_owned());
-                set.names.entry(provided.name.to_owned()).or_default().push((index, version));
+                set.names
+                    .entry(provided.name.to_owned())
+                    .or_default()
+                    .push((index, version));
             }
         }
         set.order = set.sort()?;
@@ -97,7 +111,9 @@ impl PackageSet {
             for field in ["Conflicts", "Breaks"] {
                 for relation in self.clauses(index, field)?.into_iter().flatten() {
                     let others = self.matches(index, &relation, Match::Negative);
-                    let other = others.into_iter().find(|&other| self.archives[other].package() != archive.package());
+                    let other = others
+                        .into_iter()
+                        .find(|&other| self.archives[other].package() != archive.package());
                     if let Some(other) = other {
                         complaints.push(format!(
                             "`{}` can not be together with `{}`",
@@ -116,7 +132,10 @@ impl PackageSet {
         if more > 0 {
             complaints.push(format!("and {more} more"));
         }
-        bail!("the packages do not fit together: {}", complaints.join("; "))
+        bail!(
+            "the packages do not fit together: {}",
+            complaints.join("; ")
+        )
     }
 
     /// Reads a dependency field as clauses, each a list of alternatives.
@@ -125,8 +144,9 @@ impl PackageSet {
         let mut clauses = Vec::new();
         let mut alternatives = Vec::new();
         for relation in relations(archive.stanza().get(field).unwrap_or_default()) {
-            let relation = relation
-                .map_err(|error| error.context(format!("reading `{field}` of `{}`", archive.package())))?;
+            let relation = relation.map_err(|error| {
+                error.context(format!("reading `{field}` of `{}`", archive.package()))
+            })?;
             let is_last = !relation.or_next;
             alternatives.push(relation);
             if is_last {
@@ -141,7 +161,9 @@ impl PackageSet {
         alternatives.iter().find_map(|relation| {
             let found = self.matches(index, relation, Match::Positive);
             // A package of that name before one that provides it.
-            let real = found.iter().find(|&&other| self.archives[other].package() == relation.name);
+            let real = found
+                .iter()
+                .find(|&&other| self.archives[other].package() == relation.name);
             real.or(found.first()).copied()
         })
     }
@@ -154,13 +176,21 @@ impl PackageSet {
                 (Some((operator, bound)), Some(version)) => operator.accepts(version, bound),
                 (Some(_), None) => false,
             };
-            version_fits && (kind == Match::Negative || self.architecture_fits(index, *other, relation))
+            version_fits
+                && (kind == Match::Negative || self.architecture_fits(index, *other, relation))
         };
-        candidates.iter().filter(fits).map(|(other, _)| *other).collect()
+        candidates
+            .iter()
+            .filter(fits)
+            .map(|(other, _)| *other)
+            .collect()
     }
 
     fn architecture_fits(&self, index: usize, other: usize, relation: &Relation<'_>) -> bool {
-        let multi_arch = self.archives[other].stanza().get("Multi-Arch").unwrap_or("no");
+        let multi_arch = self.archives[other]
+            .stanza()
+            .get("Multi-Arch")
+            .unwrap_or("no");
         let (own, theirs) = (self.architecture(index), self.architecture(other));
         match relation.qualifier {
             Some("any") => multi_arch == "allowed" || theirs == own,
@@ -203,15 +233,14 @@ impl PackageSet {
 
     /// The essential packages and all they need: what every other package relies on without saying so.
     pub fn essential(&self) -> Result<BTreeSet<usize>> {
-        let is_essential = |archive: &Archive| {
-            let is_yes = |field| archive.stanza().get(field) == Some("yes");
-            is_yes("Essential") || archive.package() == "dpkg"
-        };
-        let start = (0..self.archives.len()).filter(|&index| is_essential(&self.archives[index]));
-        self.closure(start)
+        self.closure((0..self.archives.len()).filter(|&index| self.is_essential(index)))
     }
 
-    /// All packages, each after those it needs; where they need each other, pre-dependencies count more.
+    fn is_essential(&self, index: usize) -> bool {
+        index == self.dpkg || self.archives[index].stanza().get("Essential") == Some("yes")
+    }
+
+    /// All packages, each after those it needs, essential ones first; where they need each other, pre-dependencies count more.
     pub fn order(&self) -> &[usize] {
         &self.order
     }
@@ -225,8 +254,13 @@ impl PackageSet {
         let mut order = Vec::with_capacity(self.archives.len());
         let mut state = vec![Visit::NotYet; self.archives.len()];
         // Accounts come before anything that belongs to one.
-        let first = self.archives.iter().position(|archive| archive.package() == "base-passwd");
-        for index in first.into_iter().chain(0..self.archives.len()) {
+        let first = self
+            .archives
+            .iter()
+            .position(|archive| archive.package() == "base-passwd");
+        let (essential, others): (Vec<usize>, Vec<usize>) =
+            (0..self.archives.len()).partition(|&index| self.is_essential(index));
+        for index in first.into_iter().chain(essential).chain(others) {
             self.visit(index, &mut state, &mut order)?;
         }
         Ok(order)
@@ -257,7 +291,9 @@ impl PackageSet {
             let clauses = self.clauses(index, "Replaces").unwrap_or_default();
             clauses.iter().flatten().any(|relation| {
                 relation.name == self.archives[other].package()
-                    && self.matches(index, relation, Match::Negative).contains(&other)
+                    && self
+                        .matches(index, relation, Match::Negative)
+                        .contains(&other)
             })
         };
         if replaces(later, earlier) {
@@ -269,23 +305,58 @@ impl PackageSet {
         }
     }
 
-    /// Groups packages into batches that can be unpacked together after `configured` ones: a package with a `preinst`
+    /// Tells whether something that a package pre-depends on is not configured yet.
+    fn waits(&self, index: usize, configured: &BTreeSet<usize>) -> Result<bool> {
+        let needed = self.needed(index, &["Pre-Depends"])?;
+        Ok(needed
+            .iter()
+            .any(|&needed| needed != index && !configured.contains(&needed)))
+    }
+
+    /// Breaks a circle: what has no `preinst` can as well be unpacked early.
+    fn let_go(&self, waiting: &mut Vec<usize>, batch: &mut Batch) -> Result<()> {
+        let has_preinst = |index: usize| self.archives[index].control_file("preinst").is_some();
+        batch.unpack = waiting
+            .extract_if(.., |index| !has_preinst(*index))
+            .collect();
+        if !batch.unpack.is_empty() {
+            return Ok(());
+        }
+        let names: BTreeSet<&str> = waiting
+            .iter()
+            .map(|&index| self.archives[index].package())
+            .collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        bail!(
+            "these packages pre-depend on each other: {}",
+            names.join(", ")
+        )
+    }
+
+    /// Groups packages into batches that can be unpacked together after `configured` ones: a package
     /// waits until all it pre-depends on is configured. Each batch comes with what is to be configured after it,
     /// for the sake of the next.
     pub fn batches(&self, configured: &BTreeSet<usize>) -> Result<Vec<Batch>> {
         let mut configured = configured.clone();
         let mut unpacked = configured.clone();
-        let mut remaining: Vec<usize> =
-            self.order.iter().copied().filter(|index| !configured.contains(index)).collect();
+        let mut remaining: Vec<usize> = self
+            .order
+            .iter()
+            .copied()
+            .filter(|index| !configured.contains(index))
+            .collect();
         let mut batches = Vec::new();
         while !remaining.is_empty() {
             let mut batch = Batch::default();
             let mut waiting = Vec::new();
             for index in remaining {
-                let has_preinst = self.archives[index].control_file("preinst").is_some();
-                let waits = has_preinst
-                    && self.needed(index, &["Pre-Depends"])?.iter().any(|needed| !configured.contains(needed));
-                if waits { &mut waiting } else { &mut batch.unpack }.push(index);
+                let waits = self.waits(index, &configured)?;
+                if waits {
+                    &mut waiting
+                } else {
+                    &mut batch.unpack
+                }
+                .push(index);
             }
             unpacked.extend(&batch.unpack);
             for &index in &waiting {
@@ -296,10 +367,8 @@ impl PackageSet {
             }
             configured.extend(&batch.configure);
             if batch.unpack.is_empty() && batch.configure.is_empty() {
-                let names: BTreeMap<&str, ()> =
-                    waiting.iter().map(|&index| (self.archives[index].package(), ())).collect();
-                let names: Vec<&str> = names.into_keys().collect();
-                bail!("these packages pre-depend on each other: {}", names.join(", "));
+                self.let_go(&mut waiting, &mut batch)?;
+                unpacked.extend(&batch.unpack);
             }
             batches.push(batch);
             remaining = waiting;
@@ -333,7 +402,9 @@ enum Match {
 
 fn show(alternatives: &[Relation<'_>]) -> String {
     let one = |relation: &Relation<'_>| match relation.constraint {
-        Some((operator, version)) => format!("{} ({} {version})", relation.full_name, operator.as_str()),
+        Some((operator, version)) => {
+            format!("{} ({} {version})", relation.full_name, operator.as_str())
+        }
         None => relation.full_name.to_owned(),
     };
     alternatives.iter().map(one).collect::<Vec<_>>().join(" | ")

@@ -39,11 +39,18 @@ impl Triggers {
     pub fn add_interests(&mut self, archive: &Archive, package: &str) -> Result<()> {
         for directive in directives(archive)? {
             if let Directive::Interest { trigger, waits } = directive {
-                let interest = Interest { package: package.to_owned(), waits };
+                let interest = Interest {
+                    package: package.to_owned(),
+                    waits,
+                };
                 if trigger.starts_with('/') {
-                    self.files.push((trigger.trim_end_matches('/').to_owned(), interest));
+                    self.files
+                        .push((trigger.trim_end_matches('/').to_owned(), interest));
                 } else {
-                    self.interests.entry(trigger.to_owned()).or_default().push(interest);
+                    self.interests
+                        .entry(trigger.to_owned())
+                        .or_default()
+                        .push(interest);
                 }
             }
         }
@@ -52,13 +59,18 @@ impl Triggers {
 
     /// The files of `triggers/` that tell of the interests: names and contents.
     pub fn files(&self) -> Vec<(&str, String)> {
-        let lines = |interests: &[Interest]| interests.iter().map(|one| one.text() + "\n").collect();
+        let lines =
+            |interests: &[Interest]| interests.iter().map(|one| one.text() + "\n").collect();
         let mut files: Vec<(&str, String)> = self
             .interests
             .iter()
             .map(|(trigger, interests)| (trigger.as_str(), lines(interests)))
             .collect();
-        let list = self.files.iter().map(|(path, one)| format!("{path} {}\n", one.text())).collect();
+        let list = self
+            .files
+            .iter()
+            .map(|(path, one)| format!("{path} {}\n", one.text()))
+            .collect();
         files.push(("File", list));
         files
     }
@@ -97,7 +109,8 @@ impl Triggers {
 }
 
 fn is_below(path: &[u8], directory: &[u8]) -> bool {
-    path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    path.strip_prefix(directory)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 fn directives(archive: &Archive) -> Result<Vec<Directive<'_>>> {
@@ -111,7 +124,10 @@ fn directives(archive: &Archive) -> Result<Vec<Directive<'_>>> {
 fn parse(text: &str) -> Result<Vec<Directive<'_>>> {
     let mut directives = Vec::new();
     for line in text.lines() {
-        let line = line.split_once('#').map_or(line, |(before, _)| before).trim();
+        let line = line
+            .split_once('#')
+            .map_or(line, |(before, _)| before)
+            .trim();
         if line.is_empty() {
             continue;
         }
@@ -125,10 +141,22 @@ fn parse(text: &str) -> Result<Vec<Directive<'_>>> {
             bail!("`{trigger}` is not the name of a trigger");
         }
         directives.push(match word {
-            "interest" | "interest-await" => Directive::Interest { trigger, waits: true },
-            "interest-noawait" => Directive::Interest { trigger, waits: false },
-            "activate" | "activate-await" => Directive::Activate { trigger, waits: true },
-            "activate-noawait" => Directive::Activate { trigger, waits: false },
+            "interest" | "interest-await" => Directive::Interest {
+                trigger,
+                waits: true,
+            },
+            "interest-noawait" => Directive::Interest {
+                trigger,
+                waits: false,
+            },
+            "activate" | "activate-await" => Directive::Activate {
+                trigger,
+                waits: true,
+            },
+            "activate-noawait" => Directive::Activate {
+                trigger,
+                waits: false,
+            },
             other => bail!("`{other}` is not a directive"),
         });
     }
@@ -145,17 +173,34 @@ mod tests {
         assert_eq!(
             parse(text).unwrap(),
             [
-                Directive::Interest { trigger: "/usr/share/man", waits: true },
-                Directive::Interest { trigger: "x", waits: false },
-                Directive::Activate { trigger: "y", waits: true },
-                Directive::Activate { trigger: "z", waits: false },
+                Directive::Interest {
+                    trigger: "/usr/share/man",
+                    waits: true
+                },
+                Directive::Interest {
+                    trigger: "x",
+                    waits: false
+                },
+                Directive::Activate {
+                    trigger: "y",
+                    waits: true
+                },
+                Directive::Activate {
+                    trigger: "z",
+                    waits: false
+                },
             ]
         );
     }
 
     #[test]
     fn names_that_would_leave_the_directory_are_errors() {
-        for text in ["interest ../../etc/passwd", "interest", "interest a b", "listen x"] {
+        for text in [
+            "interest ../../etc/passwd",
+            "interest",
+            "interest a b",
+            "listen x",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

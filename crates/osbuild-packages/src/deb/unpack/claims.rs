@@ -41,7 +41,36 @@ pub(super) enum Claim {
 #[derive(Debug)]
 enum Entry {
     File { rank: usize, name: Vec<u8> },
-    Directory { rank: usize, modified: i64, has_children: bool, is_finished: bool },
+    Directory(Directory),
+}
+
+#[derive(Debug)]
+struct Directory {
+    rank: usize,
+    modified: i64,
+    has_files: bool,
+    has_directories: bool,
+    /// Whether packages of a lower rank no longer change its owner and mode.
+    keeps_looks: bool,
+    has_time: bool,
+}
+
+/// Which package says how a directory that several have looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Looks {
+    /// The first, as with dpkg.
+    First,
+    /// The last, as with `tar`, which unpacks the first packages of a tree.
+    Last,
+}
+
+/// Which entries of a directory have changed its time for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Children {
+    /// Every one: dpkg makes them after the directory.
+    Any,
+    /// All but directories, which were there when dpkg came.
+    Files,
 }
 
 /// Every path that a package brought.
@@ -53,21 +82,35 @@ pub(super) struct Claims<'a> {
 
 impl<'a> Claims<'a> {
     pub(super) fn new(precedence: &'a (dyn Fn(usize, usize) -> Precedence + Sync)) -> Self {
-        Self { entries: Mutex::default(), lost: Mutex::default(), precedence }
+        Self {
+            entries: Mutex::default(),
+            lost: Mutex::default(),
+            precedence,
+        }
     }
 
     /// Claims a path that is no directory. `name` is how the package spells it, `path` where that leads.
     pub(super) fn file(&self, path: &[u8], name: &[u8], rank: usize) -> Result<Claim> {
         let mut entries = self.entries.lock().expect("no thread panics with it");
         let parent = parent_of(path);
-        if let Some(Entry::Directory { has_children, .. }) = entries.get_mut(parent) {
-            *has_children = true;
+        if let Some(Entry::Directory(directory)) = entries.get_mut(parent) {
+            directory.has_files = true;
         }
         let Some(entry) = entries.get_mut(path) else {
-            entries.insert(path.to_vec(), Entry::File { rank, name: name.to_vec() });
+            entries.insert(
+                path.to_vec(),
+                Entry::File {
+                    rank,
+                    name: name.to_vec(),
+                },
+            );
             return Ok(Claim::New);
         };
-        let Entry::File { rank: owner, name: owned_name } = entry else {
+        let Entry::File {
+            rank: owner,
+            name: owned_name,
+        } = entry
+        else {
             anyhow::bail!("trying to overwrite the directory {}", show(name));
         };
         if *owner == rank {
@@ -104,21 +147,26 @@ impl<'a> Claims<'a> {
         matches!(entries.get(path), Some(Entry::File { rank: owner, .. }) if *owner == rank)
     }
 
-    /// Makes a directory, or gives an existing one the looks that the lowest rank wants; what was there before the
-    /// first package keeps its own.
+    /// Makes a directory, or gives an existing one the looks it is to have; what was there before the first package
+    /// keeps its own.
     pub(super) fn directory(
         &self,
         path: &[u8],
         rank: usize,
         modified: i64,
+        looks: Looks,
         make: &mut dyn FnMut() -> Result<bool>,
         apply: &mut dyn FnMut() -> Result<()>,
     ) -> Result<()> {
         let mut entries = self.entries.lock().expect("no thread panics with it");
         match entries.get_mut(path) {
-            Some(Entry::Directory { rank: owner, modified: owned, is_finished, .. }) => {
-                if rank < *owner && !*is_finished {
-                    (*owner, *owned) = (rank, modified);
+            Some(Entry::Directory(directory)) => {
+                let wins = match looks {
+                    Looks::First => rank < directory.rank,
+                    Looks::Last => rank > directory.rank,
+                };
+                if wins && !directory.keeps_looks {
+                    (directory.rank, directory.modified) = (rank, modified);
                     apply()?;
                 }
             }
@@ -127,34 +175,56 @@ impl<'a> Claims<'a> {
             None => {
                 if make()? {
                     apply()?;
-                    if let Some(Entry::Directory { has_children, .. }) = entries.get_mut(parent_of(path)) {
-                        *has_children = true;
+                    if let Some(Entry::Directory(above)) = entries.get_mut(parent_of(path)) {
+                        above.has_directories = true;
                     }
-                    let entry = Entry::Directory { rank, modified, has_children: false, is_finished: false };
-                    entries.insert(path.to_vec(), entry);
+                    let directory = Directory {
+                        rank,
+                        modified,
+                        has_files: false,
+                        has_directories: false,
+                        keeps_looks: false,
+                        has_time: false,
+                    };
+                    entries.insert(path.to_vec(), Entry::Directory(directory));
                 }
             }
         }
         Ok(())
     }
 
-    /// Gives the directories that stayed empty the times of their packages, as dpkg does: a later file would have
-    /// changed it. Later batches leave these directories' looks alone, which makes the order of batches count.
-    pub(super) fn finish_directories(&self, root: &Root) -> Result<()> {
+    /// Ends a batch: later packages leave the looks of its directories alone.
+    pub(super) fn keep_looks(&self) {
+        let mut entries = self.entries.lock().expect("no thread panics with it");
+        for entry in entries.values_mut() {
+            if let Entry::Directory(directory) = entry {
+                directory.keeps_looks = true;
+            }
+        }
+    }
+
+    /// Ends a batch, and gives directories the times of their packages, if no such child has changed them.
+    pub(super) fn set_times(&self, root: &Root, children: Children) -> Result<()> {
+        self.keep_looks();
         let mut entries = self.entries.lock().expect("no thread panics with it");
         for (path, entry) in entries.iter_mut() {
-            let Entry::Directory { modified, has_children, is_finished, .. } = entry else {
+            let Entry::Directory(directory) = entry else {
                 continue;
             };
-            if std::mem::replace(is_finished, true) || *has_children {
+            let is_changed =
+                directory.has_files || (directory.has_directories && children == Children::Any);
+            if std::mem::replace(&mut directory.has_time, true) || is_changed {
                 continue;
             }
             let (parent, name) = split(path);
             let set = || {
                 let parent = root.directory(parent)?;
-                rustix::fs::utimensat(&parent, name, &timestamps(*modified), AtFlags::SYMLINK_NOFOLLOW)
+                let times = timestamps(directory.modified);
+                rustix::fs::utimensat(&parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)
             };
-            set().map_err(io::Error::from).with_context(|| format!("setting the time of {}", show(path)))?;
+            set()
+                .map_err(io::Error::from)
+                .with_context(|| format!("setting the time of {}", show(path)))?;
         }
         Ok(())
     }
@@ -179,13 +249,22 @@ fn parent_of(path: &[u8]) -> &[u8] {
 }
 
 fn show(path: &[u8]) -> String {
-    format!("`/{}`", String::from_utf8_lossy(path).trim_start_matches('/'))
+    format!(
+        "`/{}`",
+        String::from_utf8_lossy(path).trim_start_matches('/')
+    )
 }
 
 /// Both times of a file, as the archive has one.
 pub(super) fn timestamps(modified: i64) -> Timestamps {
-    let time = Timespec { tv_sec: modified, tv_nsec: 0 };
-    Timestamps { last_access: time, last_modification: time }
+    let time = Timespec {
+        tv_sec: modified,
+        tv_nsec: 0,
+    };
+    Timestamps {
+        last_access: time,
+        last_modification: time,
+    }
 }
 
 /// The permission bits of a mode.

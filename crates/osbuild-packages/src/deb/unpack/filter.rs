@@ -15,7 +15,11 @@ impl PathFilter {
 
     /// Tells whether a path, with its leading slash, is left out.
     pub fn excludes(&self, path: &[u8]) -> bool {
-        let any = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern.as_bytes(), path));
+        let any = |patterns: &[String]| {
+            patterns
+                .iter()
+                .any(|pattern| matches(pattern.as_bytes(), path))
+        };
         any(&self.exclude) && !any(&self.include)
     }
 }
@@ -42,7 +46,12 @@ fn bracket(pattern: &[u8], byte: Option<u8>) -> Option<(usize, bool)> {
     let negated = matches!(pattern.get(1), Some(b'!' | b'^'));
     let start = if negated { 2 } else { 1 };
     // A closing bracket that comes first is a member of the set.
-    let end = start + 1 + pattern.get(start + 1..)?.iter().position(|&byte| byte == b']')?;
+    let end = start
+        + 1
+        + pattern
+            .get(start + 1..)?
+            .iter()
+            .position(|&byte| byte == b']')?;
     let set = &pattern[start..end];
     let mut found = false;
     let mut at = 0;
@@ -73,7 +82,11 @@ mod tests {
             ("/[a-c]1", "/b1", true),
             ("/[a-c]1", "/d1", false),
         ] {
-            assert_eq!(matches(pattern.as_bytes(), path.as_bytes()), expected, "{pattern} {path}");
+            assert_eq!(
+                matches(pattern.as_bytes(), path.as_bytes()),
+                expected,
+                "{pattern} {path}"
+            );
         }
     }
 

@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, XattrFlags};
 use rustix::io::Errno;
 use tar::{Entry, EntryType};
 
-use super::claims::{Claim, permissions, split, timestamps};
+use super::claims::{Claim, Looks, permissions, split, timestamps};
 use super::{Accounts, Conffiles, Diversions, Job, Root, Unpacked, Unpacker};
 
 /// What dpkg calls a configuration file until its package is configured.
@@ -82,7 +82,10 @@ impl<'a> Writer<'a> {
     }
 
     pub(super) fn finish(self) -> Unpacked {
-        Unpacked { md5sums: self.md5sums, ..self.unpacked }
+        Unpacked {
+            md5sums: self.md5sums,
+            ..self.unpacked
+        }
     }
 
     /// Writes a member and notes its path.
@@ -93,7 +96,11 @@ impl<'a> Writer<'a> {
     }
 
     fn write_named(&mut self, entry: &mut Member<'_>, name: &[u8]) -> Result<()> {
-        let listed = if name.is_empty() { b"/.".to_vec() } else { [b"/", name].concat() };
+        let listed = if name.is_empty() {
+            b"/.".to_vec()
+        } else {
+            [b"/", name].concat()
+        };
         self.unpacked.list.push(listed.clone());
         let status = self.status(entry)?;
         let kind = entry.header().entry_type();
@@ -121,7 +128,9 @@ impl<'a> Writer<'a> {
         }
         self.make_parents(split(name).0)?;
         match kind {
-            EntryType::Regular | EntryType::Continuous => self.regular(entry, &path, &listed, status),
+            EntryType::Regular | EntryType::Continuous => {
+                self.regular(entry, &path, &listed, status)
+            }
             EntryType::Link => self.hard_link(entry, &path, &listed),
             EntryType::Symlink => self.symbolic_link(entry, &path, &listed, status),
             EntryType::Char | EntryType::Block | EntryType::Fifo => {
@@ -150,6 +159,10 @@ impl<'a> Writer<'a> {
             return Ok(());
         }
         let parent = self.open_parent(parent)?;
+        let looks = match self.placement {
+            Conffiles::InPlace => Looks::Last,
+            Conffiles::Aside => Looks::First,
+        };
         let mut make = || match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o700)) {
             Ok(()) => Ok(true),
             // An existing directory, or a link to one, stays as it is.
@@ -164,7 +177,9 @@ impl<'a> Writer<'a> {
                 .context("opening the directory")?;
             set_looks(&directory, status)
         };
-        unpacker.claims.directory(path, rank, status.modified, &mut make, &mut apply)
+        unpacker
+            .claims
+            .directory(path, rank, status.modified, looks, &mut make, &mut apply)
     }
 
     /// Makes the directories that were left out and are needed after all.
@@ -184,8 +199,9 @@ impl<'a> Writer<'a> {
         let is_open = self.parent.as_ref().is_some_and(|(open, _)| open == path);
         if !is_open {
             let parent = self.unpacker.root.directory(path).map_err(io::Error::from);
-            let parent = parent
-                .with_context(|| format!("opening the directory /{}", String::from_utf8_lossy(path)))?;
+            let parent = parent.with_context(|| {
+                format!("opening the directory /{}", String::from_utf8_lossy(path))
+            })?;
             self.parent = Some((path.to_vec(), parent));
         }
         let (_, parent) = self.parent.as_ref().expect("it was just set");
@@ -236,8 +252,13 @@ impl<'a> Writer<'a> {
         status: Status,
     ) -> Result<()> {
         let is_conffile = self.conffiles.contains(listed);
-        let place = if is_conffile { self.conffile_place(path)? } else { path.to_vec() };
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let place = if is_conffile {
+            self.conffile_place(path)?
+        } else {
+            path.to_vec()
+        };
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let created = self.create(path, &place, listed, &mut |parent, name| {
             rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600))
         })?;
@@ -282,11 +303,14 @@ impl<'a> Writer<'a> {
         let mut digest = wants_digest.then(Md5::new);
         let mut written = 0;
         loop {
-            let length = entry.read(&mut self.buffer).context("the archive is damaged")?;
+            let length = entry
+                .read(&mut self.buffer)
+                .context("the archive is damaged")?;
             if length == 0 {
                 break;
             }
-            file.write_all(&self.buffer[..length]).context("writing the file")?;
+            file.write_all(&self.buffer[..length])
+                .context("writing the file")?;
             if let Some(digest) = &mut digest {
                 digest.update(&self.buffer[..length]);
             }
@@ -298,21 +322,32 @@ impl<'a> Writer<'a> {
     }
 
     fn hard_link(&mut self, entry: &Member<'_>, path: &[u8], listed: &[u8]) -> Result<()> {
-        let target = entry.link_name_bytes().context("a hard link has no target")?;
+        let target = entry
+            .link_name_bytes()
+            .context("a hard link has no target")?;
         let target = clean(&target)?;
         let listed_target = [b"/", target.as_slice()].concat();
         if self.unpacker.filter.excludes(&listed_target) {
-            bail!("it is a link to `/{}`, which is excluded", String::from_utf8_lossy(&target));
+            bail!(
+                "it is a link to `/{}`, which is excluded",
+                String::from_utf8_lossy(&target)
+            );
         }
         let placed = self.diversions.target(&listed_target, &self.package);
-        let placed = placed.map_or(target.as_slice(), |path| path.strip_prefix(b"/").unwrap_or(path));
+        let placed = placed.map_or(target.as_slice(), |path| {
+            path.strip_prefix(b"/").unwrap_or(path)
+        });
         let mut target = self.unpacker.root.canonical(placed)?;
         let is_conffile = self.conffiles.contains(&listed_target);
         if is_conffile && !self.is_there(&target)? {
             target.extend_from_slice(ASIDE);
         }
         let (target_parent, target_name) = split(&target);
-        let target_parent = self.unpacker.root.directory(target_parent).map_err(io::Error::from)?;
+        let target_parent = self
+            .unpacker
+            .root
+            .directory(target_parent)
+            .map_err(io::Error::from)?;
         self.create(path, path, listed, &mut |parent, name| {
             rustix::fs::linkat(&target_parent, target_name, parent, name, AtFlags::empty())
         })
@@ -333,7 +368,10 @@ impl<'a> Writer<'a> {
         listed: &[u8],
         status: Status,
     ) -> Result<()> {
-        let target = entry.link_name_bytes().context("a link has no target")?.into_owned();
+        let target = entry
+            .link_name_bytes()
+            .context("a link has no target")?
+            .into_owned();
         let (parent, name) = split(path);
         let parent = self.open_parent(parent)?;
         // An existing directory stays, as with dpkg.
@@ -365,9 +403,12 @@ impl<'a> Writer<'a> {
             EntryType::Block => FileType::BlockDevice,
             _ => FileType::Fifo,
         };
-        let major = header.device_major()?.unwrap_or(0);
-        let minor = header.device_minor()?.unwrap_or(0);
-        let device = rustix::fs::makedev(major, minor);
+        let device = if kind == FileType::Fifo {
+            0
+        } else {
+            let (major, minor) = (header.device_major()?, header.device_minor()?);
+            rustix::fs::makedev(major.unwrap_or(0), minor.unwrap_or(0))
+        };
         let made = self
             .create(path, path, listed, &mut |parent, name| {
                 rustix::fs::mknodat(parent, name, kind, Mode::from_raw_mode(0o600), device)
@@ -427,7 +468,10 @@ fn clean(path: &[u8]) -> Result<Vec<u8>> {
     for component in path.split(|&byte| byte == b'/') {
         match component {
             b"" | b"." => {}
-            b".." => bail!("the member `{}` leads out of the tree", String::from_utf8_lossy(path)),
+            b".." => bail!(
+                "the member `{}` leads out of the tree",
+                String::from_utf8_lossy(path)
+            ),
             name => {
                 ensure!(
                     !name.contains(&b'\n'),

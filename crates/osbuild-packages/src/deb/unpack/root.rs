@@ -32,7 +32,11 @@ impl Root {
         let descriptor = rustix::fs::openat(CWD, tree, flags, Mode::empty())
             .map_err(io::Error::from)
             .with_context(|| format!("opening the tree {}", tree.display()))?;
-        let root = Self { descriptor, top_level, aliases: Mutex::default() };
+        let root = Self {
+            descriptor,
+            top_level,
+            aliases: Mutex::default(),
+        };
         root.find_aliases()?;
         Ok(root)
     }
@@ -50,7 +54,9 @@ impl Root {
                     }
                 }
                 Err(Errno::NOENT | Errno::INVAL) => {}
-                Err(error) => return Err(io::Error::from(error)).context("looking for a merged /usr"),
+                Err(error) => {
+                    return Err(io::Error::from(error)).context("looking for a merged /usr");
+                }
             }
         }
         Ok(())
@@ -59,7 +65,11 @@ impl Root {
     /// The path that a name leads to when `/bin` and its kin are links; makes the link if it is due.
     pub(in crate::deb) fn canonical(&self, path: &[u8]) -> Result<Vec<u8>> {
         let first = path.split(|&byte| byte == b'/').next().unwrap_or_default();
-        let Some(name) = ALIASES.iter().copied().find(|name| name.as_bytes() == first) else {
+        let Some(name) = ALIASES
+            .iter()
+            .copied()
+            .find(|name| name.as_bytes() == first)
+        else {
             return Ok(path.to_vec());
         };
         let mut aliases = self.aliases.lock().expect("no thread panics with it");
@@ -67,7 +77,8 @@ impl Root {
             if self.top_level == TopLevel::AsShipped {
                 return Ok(path.to_vec());
             }
-            self.merge(name).with_context(|| format!("linking /{name} to /usr/{name}"))?;
+            self.merge(name)
+                .with_context(|| format!("linking /{name} to /usr/{name}"))?;
             aliases.insert(name);
         }
         Ok([b"usr/", path].concat())
@@ -88,8 +99,16 @@ impl Root {
     }
 
     /// Opens something below the root; links are followed, inside it.
-    pub(in crate::deb) fn open_at(&self, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
-        let path = if path.is_empty() { b".".as_slice() } else { path };
+    pub(in crate::deb) fn open_at(
+        &self,
+        path: &[u8],
+        flags: OFlags,
+    ) -> rustix::io::Result<OwnedFd> {
+        let path = if path.is_empty() {
+            b".".as_slice()
+        } else {
+            path
+        };
         let mut attempts = 0;
         loop {
             let opened = rustix::fs::openat2(
@@ -180,7 +199,11 @@ impl Root {
 
     /// Removes a file or an empty directory, if it is there.
     pub(in crate::deb) fn remove(&self, path: &[u8], is_directory: bool) -> Result<()> {
-        let flags = if is_directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        let flags = if is_directory {
+            AtFlags::REMOVEDIR
+        } else {
+            AtFlags::empty()
+        };
         let (parent, name) = super::claims::split(path);
         let removed = self
             .directory(parent)

@@ -1,5 +1,4 @@
-//! What maintainer scripts run in: the tree, with the kernel's file systems, scratch space, and programs that would do
-//! too much replaced.
+//! What maintainer scripts run in: the tree, with the kernel's file systems, and programs that would do too much replaced.
 //!
 //! Replacements are bind mounts: nothing of them stays in the tree, whatever happens.
 
@@ -9,14 +8,12 @@ use anyhow::{Context, Result};
 use osbuild_packages::deb::archive::Archive;
 use osbuild_packages::deb::database::Database;
 use osbuild_stage_api::{Chroot, StageContext, TreeRoot};
-use rustix::mount::{MountFlags, UnmountFlags};
+use rustix::mount::UnmountFlags;
 
 use super::{failure, initramfs, scripts};
 
 /// Where a script finds its programs: what dpkg asks for itself.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Directories that hold nothing beyond the installation, and their modes.
-const SCRATCH: [(&str, &str); 2] = [("/run", "mode=0755"), ("/tmp", "mode=1777")];
 /// Programs of the tree that do nothing for now.
 const REPLACED: [(&str, &str); 3] = [
     ("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n"),
@@ -27,14 +24,21 @@ const REPLACED: [(&str, &str); 3] = [
     ("/usr/sbin/update-initramfs", initramfs::STAND_IN),
 ];
 
+/// Whether dpkg runs the triggers of the packages it has configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Triggers {
+    /// At the end of this run.
+    Run,
+    /// A later run does.
+    Later,
+}
+
 /// The tree, ready to run its programs.
 pub(super) struct Environment<'a> {
     context: &'a StageContext,
     native: String,
     dpkg_version: String,
     tree: TreeRoot,
-    /// Unmounted in reverse, before the file systems of the kernel.
-    mounts: Mounts,
     chroot: Chroot<'a>,
     scratch: tempfile::TempDir,
 }
@@ -44,20 +48,12 @@ impl<'a> Environment<'a> {
     pub(super) fn enter(context: &'a StageContext, dpkg: &Archive) -> Result<Self> {
         let tree = context.tree_path()?;
         let chroot = context.chroot()?;
-        let mut mounts = Mounts::default();
-        for (path, options) in SCRATCH {
-            tree.create_dir_all(path)?;
-            mounts.scratch(&tree.real_path(path)?, options)?;
-        }
-        tree.create_dir("/run/lock", 0o777)?;
-        tree.chmod("/run/lock", 0o1777)?;
         let scratch = tempfile::tempdir().context("making a temporary directory")?;
         Ok(Self {
             context,
             native: dpkg.architecture().to_owned(),
             dpkg_version: dpkg.version().to_owned(),
             tree,
-            mounts,
             chroot,
             scratch,
         })
@@ -107,7 +103,7 @@ impl<'a> Environment<'a> {
     }
 
     /// Lets dpkg configure these packages, or all that are not.
-    pub(super) fn configure(&self, packages: &[String]) -> Result<()> {
+    pub(super) fn configure(&self, packages: &[String], triggers: Triggers) -> Result<()> {
         let _replaced = self.replace_programs()?;
         let all = ["-a".to_owned()];
         let ran = self
@@ -118,6 +114,7 @@ impl<'a> Environment<'a> {
                 "--force-confold",
                 "--abort-after=1",
             ])
+            .args((triggers == Triggers::Later).then_some("--no-triggers"))
             .arg("--configure")
             .args(if packages.is_empty() { &all } else { packages })
             .run();
@@ -139,6 +136,24 @@ impl<'a> Environment<'a> {
     /// Makes what `update-initramfs` was asked for; tells whether there was something.
     pub(super) fn make_initramfs(&self) -> Result<bool> {
         initramfs::make(self)
+    }
+
+    /// Empties `/run`, but for `/run/lock` (policy 9.1.4), and `/tmp`.
+    pub(super) fn remove_scratch(&self) -> Result<()> {
+        let found = [
+            "/run",
+            "/tmp",
+            "-mindepth",
+            "1",
+            "-maxdepth",
+            "1",
+            "!",
+            "-path",
+            "/run/lock",
+        ];
+        let remove = ["-exec", "rm", "-rf", "--one-file-system", "{}", "+"];
+        let ran = self.command(&[], "find").args(found).args(remove).run();
+        ran.context("emptying /run and /tmp")
     }
 
     /// Puts the replacements over the programs that are there by now, until the result is dropped.
@@ -174,12 +189,6 @@ impl<'a> Environment<'a> {
     }
 }
 
-impl Drop for Environment<'_> {
-    fn drop(&mut self) {
-        self.mounts.unmount();
-    }
-}
-
 /// Programs that are replaced for now.
 struct Replaced<'a> {
     mounts: Mounts,
@@ -203,16 +212,6 @@ impl Drop for Replaced<'_> {
 struct Mounts(Vec<PathBuf>);
 
 impl Mounts {
-    fn scratch(&mut self, target: &Path, options: &str) -> Result<()> {
-        let options = std::ffi::CString::new(options).context("mount options")?;
-        let flags = MountFlags::NOSUID | MountFlags::NODEV;
-        rustix::mount::mount("tmpfs", target, "tmpfs", flags, options.as_c_str())
-            .map_err(std::io::Error::from)
-            .with_context(|| format!("mounting a tmpfs at {}", target.display()))?;
-        self.0.push(target.to_owned());
-        Ok(())
-    }
-
     fn bind(&mut self, source: &Path, target: &Path) -> Result<()> {
         rustix::mount::mount_bind(source, target)
             .map_err(std::io::Error::from)

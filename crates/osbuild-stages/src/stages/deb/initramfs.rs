@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use super::environment::Environment;
 
-/// On the scratch space that covers `/run`.
+/// Removed with all else in `/run`.
 const NOTES: &str = "/run/osbuild-update-initramfs";
 
 /// What stands in for `update-initramfs`; its options are those of initramfs-tools.
