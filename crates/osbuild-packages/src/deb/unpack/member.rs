@@ -153,16 +153,16 @@ impl<'a> Writer<'a> {
 
     fn directory(&mut self, path: &[u8], status: Status) -> Result<()> {
         let (unpacker, rank) = (self.unpacker, self.rank);
+        let looks = match self.placement {
+            Conffiles::InPlace => Looks::Last,
+            Conffiles::Aside => Looks::First,
+        };
         let root = &unpacker.root;
         let (parent, name) = split(path);
         if name.is_empty() {
             return Ok(());
         }
         let parent = self.open_parent(parent)?;
-        let looks = match self.placement {
-            Conffiles::InPlace => Looks::Last,
-            Conffiles::Aside => Looks::First,
-        };
         let mut make = || match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o700)) {
             Ok(()) => Ok(true),
             // An existing directory, or a link to one, stays as it is.
