@@ -27,6 +27,7 @@ done
 # Everything below happens in a mount namespace of its own: nothing stays mounted, whatever happens.
 if [ "${OSBUILD_BENCH_INSIDE:-}" != 1 ]; then
 	scratch=$(mktemp -d /var/tmp/osbuild-bench.XXXXXX)
+	chmod 755 "$scratch" # apt reads the repository as a user of its own
 	trap 'rm -rf --one-file-system "$scratch"' EXIT
 	OSBUILD_BENCH_INSIDE=1 OSBUILD_BENCH_SCRATCH=$scratch OSBUILD_BINARY=$osbuild \
 		unshare --mount --propagation private -- "$0" "$recipe" "$rounds"
@@ -53,8 +54,13 @@ mkdir -p repo
 jq -r '.packages.system[] | "\(.sha256) \(.name)_\(.version | gsub(":"; "%3a"))_\(.architecture).deb"' recipe.lock |
 	while read -r digest name; do cp "$downloads/sha256:$digest" "repo/$name"; done
 (cd repo && dpkg-scanpackages --multiversion . >Packages 2>/dev/null)
-packages=$(jq -r '.packages.system[].name' recipe.lock | paste -sd,)
 release=$(jq -r .release recipe.lock)
+# mmdebstrap asks apt for the essential packages of this code name.
+{
+	printf 'Origin: bench\nSuite: %s\nCodename: %s\nArchitectures: amd64 all\nSHA256:\n' "$release" "$release"
+	printf ' %s %s Packages\n' "$(sha256sum <repo/Packages | cut -d' ' -f1)" "$(stat -c %s repo/Packages)"
+} >repo/Release
+packages=$(jq -r '.packages.system[].name' recipe.lock | paste -sd,)
 echo "$(jq '.packages.system | length' recipe.lock) packages in the image," \
 	"$(jq '.packages.build | length' recipe.lock) in the build root"
 
@@ -68,9 +74,10 @@ by_hand() {
 		echo "    by hand: $1 $(echo "$end - $phase" | bc) s"
 		phase=$end
 	}
-	eatmydata mmdebstrap --quiet --variant=essential --include="$packages" "$release" "$tree" \
+	# An APT_CONFIG of the caller would reach into the new tree.
+	env -u APT_CONFIG eatmydata mmdebstrap --variant=essential --include="$packages" "$release" "$tree" \
 		"deb [trusted=yes] copy:$PWD/repo ./" >"$work/mmdebstrap.log" 2>&1 || {
-		tail -n 30 "$work/mmdebstrap.log" >&2
+		grep -aE "^(dpkg: error|E:|.*rror processing|.*cannot)" "$work/mmdebstrap.log" | cut -c1-300 >&2
 		return 1
 	}
 	lap mmdebstrap

@@ -24,16 +24,9 @@ use crate::report::stage_failure::failure_of;
 use crate::run_build::{BuildOptions, become_builder, run_build};
 use crate::{manifest_command, recipe_commands, tell};
 
-/// The version of upstream osbuild whose interface this program has; callers compare it.
-const INTERFACE_VERSION: u32 = 191;
-
 /// Parses the command line and does what it says.
 pub(crate) fn run_command_line() -> Result<(), Failures> {
     let line = CommandLine::parse();
-    if line.version {
-        tell::data(&format!("osbuild {INTERFACE_VERSION}\n"));
-        return Ok(());
-    }
     match &line.command {
         Some(Command::Build(arguments)) => run(arguments),
         Some(Command::Manifest(arguments)) => recipe_commands::print_manifest(arguments),

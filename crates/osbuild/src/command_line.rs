@@ -13,6 +13,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(
     name = "osbuild",
+    // The version of upstream osbuild whose interface this program has: callers compare it.
+    version = "191",
     disable_version_flag = true,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
@@ -26,8 +28,8 @@ pub(crate) struct CommandLine {
     pub(crate) manifest: ManifestArguments,
 
     /// Print the version and exit
-    #[arg(long)]
-    pub(crate) version: bool,
+    #[arg(long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
 }
 
 /// What `osbuild` does besides building a manifest upstream's way.
