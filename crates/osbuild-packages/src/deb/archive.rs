@@ -38,6 +38,8 @@ pub struct ControlFile {
     pub content: Vec<u8>,
     /// Its permission bits.
     pub mode: u32,
+    /// When it was last changed, in seconds since 1970.
+    pub modified: i64,
 }
 
 /// An opened package: everything but its files, which [`Self::data`] streams.
@@ -216,9 +218,17 @@ fn read_control(bytes: &[u8], compression: Compression) -> Result<BTreeMap<Strin
             bail!("unexpected member {:?}", String::from_utf8_lossy(&path));
         };
         let mode = entry.header().mode()? & 0o7777;
+        let modified = entry.header().mtime()? as i64;
         let mut content = Vec::new();
         entry.read_to_end(&mut content)?;
-        files.insert(name, ControlFile { content, mode });
+        files.insert(
+            name,
+            ControlFile {
+                content,
+                mode,
+                modified,
+            },
+        );
     }
     Ok(files)
 }

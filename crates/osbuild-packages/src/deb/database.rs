@@ -144,7 +144,10 @@ impl Database {
     fn write_info(&self, archive: &Archive, unpacked: &Unpacked) -> Result<()> {
         let stem = format!("info/{}", info_name(archive));
         for (name, file) in archive.control_files() {
-            self.write(&format!("{stem}.{name}"), &file.content, file.mode & 0o777)?;
+            let path = format!("{DIRECTORY}/{stem}.{name}");
+            self.root
+                .write(path.as_bytes(), &file.content, file.mode & 0o777)?;
+            self.root.set_time(path.as_bytes(), file.modified)?;
         }
         if let Some(md5sums) = &unpacked.md5sums {
             self.write(&format!("{stem}.md5sums"), md5sums.as_bytes(), 0o644)?;

@@ -56,6 +56,19 @@ struct Options {
     include: Vec<String>,
     #[serde(default)]
     debconf: Vec<String>,
+    #[serde(default)]
+    scripts: Scripts,
+}
+
+/// What of the packages' own programs is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Scripts {
+    /// Everything that configures them.
+    #[default]
+    Run,
+    /// Nothing: a tree of programs for a build root, not a system to boot.
+    Skip,
 }
 
 fn run(context: &StageContext) -> Result<()> {
@@ -63,8 +76,6 @@ fn run(context: &StageContext) -> Result<()> {
     let clock = Clock::start(context);
     let packages = read_packages(context)?;
     packages.check()?;
-    let essential = packages.essential()?;
-    let batches = packages.batches(&essential)?;
     ensure!(
         !database::has_packages(context.tree())?,
         "the tree has packages already: one stage installs all packages of a tree"
@@ -72,12 +83,12 @@ fn run(context: &StageContext) -> Result<()> {
     clock.lap(format_args!("read {} packages", packages.archives().len()));
     no_sync::without_sync(|| {
         let precedence = |later, earlier| packages.precedence_of_ranks(later, earlier);
-        let mut install = Install::new(context, &packages, options, clock, &precedence)?;
-        install.essential(&essential, &batches)?;
-        for (index, batch) in batches.iter().enumerate() {
-            install.batch(batch, index + 1 == batches.len())?;
+        let scripts = options.scripts;
+        let install = Install::new(context, &packages, options, clock, &precedence)?;
+        match scripts {
+            Scripts::Run => install.all(),
+            Scripts::Skip => install.unpack_only(),
         }
-        install.finish()
     })?;
     context.write_metadata(&metadata(&packages))
 }
@@ -174,18 +185,34 @@ impl<'a> Install<'a> {
         })
     }
 
-    fn archive(&self, index: usize) -> &'a Archive {
-        &self.packages.archives()[index]
+    /// Unpacks and configures everything.
+    fn all(mut self) -> Result<()> {
+        let essential = self.packages.essential()?;
+        let batches = self.packages.batches(&essential)?;
+        self.essential(&essential, &batches)?;
+        for (index, batch) in batches.iter().enumerate() {
+            self.batch(batch, index + 1 == batches.len())?;
+        }
+        self.finish()
     }
 
-    /// Unpacks and configures what all others rely on; decodes the next batch meanwhile.
-    fn essential(&mut self, essential: &BTreeSet<usize>, batches: &[Batch]) -> Result<()> {
+    /// Unpacks everything and leaves it at that: dpkg's status says `unpacked`.
+    fn unpack_only(mut self) -> Result<()> {
+        let all: BTreeSet<usize> = self.packages.order().iter().copied().collect();
+        self.unpack_base_first(&all)?;
+        cleaning::clean(&self.context.tree_path()?)?;
+        self.clock.lap("done, nothing was configured");
+        Ok(())
+    }
+
+    /// Unpacks a first set of packages; gives it in the order in which it is to be configured.
+    fn unpack_base_first(&mut self, packages: &BTreeSet<usize>) -> Result<Vec<usize>> {
         let ordered: Vec<usize> = self
             .packages
             .order()
             .iter()
             .copied()
-            .filter(|index| essential.contains(index))
+            .filter(|index| packages.contains(index))
             .collect();
         let (base, others): (Vec<usize>, Vec<usize>) = ordered
             .iter()
@@ -194,6 +221,16 @@ impl<'a> Install<'a> {
         self.unpack(&base, Conffiles::InPlace)?;
         self.unpack(&others, Conffiles::InPlace)?;
         self.unpacker.finish_bootstrap()?;
+        Ok(ordered)
+    }
+
+    fn archive(&self, index: usize) -> &'a Archive {
+        &self.packages.archives()[index]
+    }
+
+    /// Unpacks and configures what all others rely on; decodes the next batch meanwhile.
+    fn essential(&mut self, essential: &BTreeSet<usize>, batches: &[Batch]) -> Result<()> {
+        let ordered = self.unpack_base_first(essential)?;
         let environment = Environment::enter(self.context, self.packages.dpkg())?;
         for &index in &ordered {
             environment.preinst(&self.database, self.archive(index))?;

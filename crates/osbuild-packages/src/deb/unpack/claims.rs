@@ -4,11 +4,10 @@
 //! rank instead: a path is claimed before it is written, and who claims it second asks who it belongs to.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::sync::Mutex;
 
-use anyhow::{Context, Result};
-use rustix::fs::{AtFlags, Mode, Timespec, Timestamps};
+use anyhow::Result;
+use rustix::fs::{Mode, Timespec, Timestamps};
 
 use super::root::Root;
 
@@ -216,15 +215,7 @@ impl<'a> Claims<'a> {
             if std::mem::replace(&mut directory.has_time, true) || is_changed {
                 continue;
             }
-            let (parent, name) = split(path);
-            let set = || {
-                let parent = root.directory(parent)?;
-                let times = timestamps(directory.modified);
-                rustix::fs::utimensat(&parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)
-            };
-            set()
-                .map_err(io::Error::from)
-                .with_context(|| format!("setting the time of {}", show(path)))?;
+            root.set_time(path, directory.modified)?;
         }
         Ok(())
     }

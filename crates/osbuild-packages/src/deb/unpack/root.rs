@@ -214,4 +214,16 @@ impl Root {
                 .with_context(|| format!("removing /{}", String::from_utf8_lossy(path))),
         }
     }
+
+    /// Sets the time of an entry, be it a link.
+    pub(in crate::deb) fn set_time(&self, path: &[u8], modified: i64) -> Result<()> {
+        let (parent, name) = super::claims::split(path);
+        let times = super::claims::timestamps(modified);
+        self.directory(parent)
+            .and_then(|parent| {
+                rustix::fs::utimensat(&parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)
+            })
+            .map_err(io::Error::from)
+            .with_context(|| format!("setting the time of /{}", String::from_utf8_lossy(path)))
+    }
 }

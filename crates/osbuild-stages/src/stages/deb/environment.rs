@@ -14,13 +14,14 @@ use super::{failure, initramfs, scripts};
 
 /// Where a script finds its programs: what dpkg asks for itself.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const NO_DAEMON: &str =
+    "#!/bin/sh\necho 'start-stop-daemon: no service is started while packages are installed'\n";
 /// Programs of the tree that do nothing for now.
-const REPLACED: [(&str, &str); 3] = [
+const REPLACED: [(&str, &str); 4] = [
     ("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n"),
-    (
-        "/sbin/start-stop-daemon",
-        "#!/bin/sh\necho 'start-stop-daemon: no service is started while packages are installed'\n",
-    ),
+    // The same file where `/usr` is merged.
+    ("/sbin/start-stop-daemon", NO_DAEMON),
+    ("/usr/sbin/start-stop-daemon", NO_DAEMON),
     ("/usr/sbin/update-initramfs", initramfs::STAND_IN),
 ];
 
@@ -183,7 +184,10 @@ impl<'a> Environment<'a> {
                     std::os::unix::fs::PermissionsExt::from_mode(0o755),
                 )?;
             }
-            replaced.mounts.bind(&file, &self.tree.real_path(path)?)?;
+            let target = self.tree.real_path(path)?;
+            if !replaced.mounts.0.contains(&target) {
+                replaced.mounts.bind(&file, &target)?;
+            }
         }
         Ok(replaced)
     }
