@@ -115,7 +115,7 @@ impl Archive {
         stanza.check().context("reading the file `control`")?;
         for name in ["Package", "Version", "Architecture"] {
             ensure!(
-                stanza.get(name).is_some_and(|value| is_plain(value)),
+                stanza.get(name).is_some_and(is_plain),
                 "the file `control` has no usable field `{name}`"
             );
         }

@@ -232,7 +232,11 @@ impl<'a> Install<'a> {
     fn essential(&mut self, essential: &BTreeSet<usize>, batches: &[Batch]) -> Result<()> {
         let ordered = self.unpack_base_first(essential)?;
         let environment = Environment::enter(self.context, self.packages.dpkg())?;
-        for &index in &ordered {
+        // Accounts first: other scripts look up who they are.
+        let (accounts, rest): (Vec<usize>, Vec<usize>) = ordered
+            .iter()
+            .partition(|&&index| self.archive(index).package() == "base-passwd");
+        for index in accounts.into_iter().chain(rest) {
             environment.preinst(&self.database, self.archive(index))?;
         }
         environment.set_debconf(&self.debconf)?;

@@ -66,11 +66,10 @@ impl Triggers {
             .iter()
             .map(|(trigger, interests)| (trigger.as_str(), lines(interests)))
             .collect();
-        let list = self
-            .files
-            .iter()
-            .map(|(path, one)| format!("{path} {}\n", one.text()))
-            .collect();
+        let mut list = String::new();
+        for (path, one) in &self.files {
+            list += &format!("{path} {}\n", one.text());
+        }
         files.push(("File", list));
         files
     }

@@ -47,8 +47,7 @@ enum Entry {
 struct Directory {
     rank: usize,
     modified: i64,
-    has_files: bool,
-    has_directories: bool,
+    children: Option<Children>,
     /// Whether packages of a lower rank no longer change its owner and mode.
     keeps_looks: bool,
     has_time: bool,
@@ -93,7 +92,7 @@ impl<'a> Claims<'a> {
         let mut entries = self.entries.lock().expect("no thread panics with it");
         let parent = parent_of(path);
         if let Some(Entry::Directory(directory)) = entries.get_mut(parent) {
-            directory.has_files = true;
+            directory.children = Some(Children::Files);
         }
         let Some(entry) = entries.get_mut(path) else {
             entries.insert(
@@ -175,13 +174,12 @@ impl<'a> Claims<'a> {
                 if make()? {
                     apply()?;
                     if let Some(Entry::Directory(above)) = entries.get_mut(parent_of(path)) {
-                        above.has_directories = true;
+                        above.children.get_or_insert(Children::Any);
                     }
                     let directory = Directory {
                         rank,
                         modified,
-                        has_files: false,
-                        has_directories: false,
+                        children: None,
                         keeps_looks: false,
                         has_time: false,
                     };
@@ -210,8 +208,10 @@ impl<'a> Claims<'a> {
             let Entry::Directory(directory) = entry else {
                 continue;
             };
-            let is_changed =
-                directory.has_files || (directory.has_directories && children == Children::Any);
+            // Files change it for good, in either case.
+            let is_changed = directory
+                .children
+                .is_some_and(|found| found == Children::Files || children == Children::Any);
             if std::mem::replace(&mut directory.has_time, true) || is_changed {
                 continue;
             }

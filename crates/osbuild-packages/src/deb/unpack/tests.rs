@@ -235,9 +235,8 @@ fn links_of_a_package_lead_nowhere_but_into_the_tree() {
 #[test]
 fn a_damaged_archive_is_an_error_that_names_it() {
     let place = Place::new();
-    let content: String = (0..200_000_u32)
-        .map(|number| format!("{}", number.wrapping_mul(2_654_435_761)))
-        .collect();
+    let numbers = (0..200_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_string());
+    let content: String = numbers.collect();
     let package = PackageBuilder::new("damaged")
         .file("./f", 0o644, &content)
         .compression(".xz");
