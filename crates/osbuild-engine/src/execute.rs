@@ -17,7 +17,7 @@ use osbuild_store::Store;
 
 use crate::build_root::{BuildRoots, SandboxShare};
 use crate::event::{Event, FetchProgress, Observer};
-use crate::export::export;
+use crate::export::{Use, export};
 use crate::host_services::Objects;
 use crate::module_catalog::ModuleCatalog;
 use crate::outcome::{FailedAt, Outcome, PipelineOutcome, SourceOutcome, SourceResult};
@@ -284,7 +284,8 @@ fn export_all(
     plan: &Plan,
     objects: &Objects<'_>,
 ) -> Result<()> {
-    for (wanted, (word, pipeline)) in request.exports.iter().zip(&plan.exports) {
+    for (index, (wanted, (word, pipeline))) in request.exports.iter().zip(&plan.exports).enumerate()
+    {
         let pipeline = &manifest.pipelines[*pipeline];
         let id = pipeline.id().with_context(|| {
             format!("pipeline `{word}` has no stages, so there is no tree to export")
@@ -292,7 +293,11 @@ fn export_all(
         let object = objects
             .get(id.as_str())?
             .with_context(|| format!("the tree of pipeline `{word}` is not there"))?;
-        export(&object, &wanted.destination)?;
+        let comes_again = plan.exports[index + 1..]
+            .iter()
+            .any(|(_, later)| manifest.pipelines[*later].id() == Some(id));
+        let next = if comes_again { Use::Again } else { Use::Last };
+        export(&object, &wanted.destination, next)?;
     }
     Ok(())
 }

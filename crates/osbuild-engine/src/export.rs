@@ -8,13 +8,25 @@ use osbuild_store::{Object, Ownership};
 /// Keeps the caller's ownership instead of the tree's when set to 1 (upstream's variable).
 const NO_PRESERVE_VARIABLE: &str = "OSBUILD_EXPORT_FORCE_NO_PRESERVE_OWNER";
 
-/// Copies the content of a tree to a directory, which may hold other files already.
-pub(crate) fn export(object: &Object, target: &Path) -> Result<()> {
-    let ownership = if std::env::var_os(NO_PRESERVE_VARIABLE).is_some_and(|value| value == "1") {
-        Ownership::Caller
+/// Whether a tree is exported again later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// This is the last time.
+    Last,
+    /// It has to stay as it is.
+    Again,
+}
+
+/// Hands the content of a tree out to a directory, which may hold other files already. Nothing is copied that can be
+/// moved: an image is large, and its tree goes at the end of the run.
+pub(crate) fn export(object: &Object, target: &Path, next: Use) -> Result<()> {
+    let is_callers = std::env::var_os(NO_PRESERVE_VARIABLE).is_some_and(|value| value == "1");
+    let result = if is_callers {
+        osbuild_store::export(&object.tree(), target, Ownership::Caller)
+    } else if next == Use::Last {
+        osbuild_store::export_by_moving(object.clone(), target)
     } else {
-        Ownership::Preserve
+        osbuild_store::export(&object.tree(), target, Ownership::Preserve)
     };
-    osbuild_store::export(&object.tree(), target, ownership)
-        .with_context(|| format!("exporting to {}", target.display()))
+    result.with_context(|| format!("exporting to {}", target.display()))
 }

@@ -226,11 +226,12 @@ fn apt_request(request: &PackageRequest, host_pins: &[Pin]) -> SolveRequest {
     SolveRequest {
         packages: request.include.clone(),
         base: match request.base {
-            Base::Essential => BaseSet::Essential,
-            Base::Apt => BaseSet::Apt,
-            Base::Required => BaseSet::Minbase,
-            Base::Important => BaseSet::Important,
-            Base::Standard => BaseSet::Standard,
+            None => BaseSet::Nothing,
+            Some(Base::Essential) => BaseSet::Essential,
+            Some(Base::Apt) => BaseSet::Apt,
+            Some(Base::Required) => BaseSet::Minbase,
+            Some(Base::Important) => BaseSet::Important,
+            Some(Base::Standard) => BaseSet::Standard,
         },
         pins: excluded.chain(host_pins.iter().cloned()).collect(),
     }

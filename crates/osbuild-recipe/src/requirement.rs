@@ -67,6 +67,16 @@ fn implied_by_disk(disk: &Disk, architecture: Architecture) -> Vec<&'static str>
     names
 }
 
+/// What every build root has: the description of the distribution and its merged `/usr`, accounts, the linker's cache,
+/// and dpkg, by which the stage knows the architecture.
+const BUILD_ROOT: [&str; 5] = [
+    "base-files",
+    "base-passwd",
+    "dpkg",
+    "libc-bin",
+    "usr-is-merged",
+];
+
 /// Package names of the build root: the programs that the recipe's stages call there, and no more.
 pub(crate) fn build_packages(recipe: &Recipe) -> Vec<String> {
     let mut names = Vec::new();
@@ -81,6 +91,9 @@ pub(crate) fn build_packages(recipe: &Recipe) -> Vec<String> {
     }
     for output in &recipe.outputs {
         names.extend(output_packages(output.format));
+    }
+    if !names.is_empty() {
+        names.splice(0..0, BUILD_ROOT);
     }
     without_repetition(names.into_iter().map(str::to_owned).collect())
 }

@@ -30,8 +30,8 @@ pub struct PackageSources {
 pub struct PackageRequest {
     /// What it is for, in messages.
     pub purpose: &'static str,
-    /// What is installed before anything is asked for.
-    pub base: Base,
+    /// What is installed before anything is asked for; none for nothing but what is named and what that needs.
+    pub base: Option<Base>,
     /// Names to install, each perhaps with `=` and a version, in the order apt would be given them.
     pub include: Vec<String>,
     /// Names not to install.
@@ -63,7 +63,7 @@ struct SolvingPart<'a> {
 pub fn package_requests(recipe: &Recipe) -> Vec<PackageRequest> {
     let mut requests = vec![PackageRequest {
         purpose: "the system",
-        base: recipe.packages.base,
+        base: Some(recipe.packages.base),
         include: system_packages(recipe),
         exclude: recipe.packages.exclude.clone(),
     }];
@@ -71,7 +71,8 @@ pub fn package_requests(recipe: &Recipe) -> Vec<PackageRequest> {
     if recipe.build == BuildRoot::Own && !build.is_empty() {
         requests.push(PackageRequest {
             purpose: "the build root",
-            base: Base::Essential,
+            // Nothing is configured there, so not even the essential packages are missed.
+            base: None,
             include: build,
             exclude: Vec::new(),
         });

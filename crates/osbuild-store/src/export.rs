@@ -4,7 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use rustix::io::Errno;
+
 use crate::copy::{CopyOptions, copy_tree};
+use crate::object::Object;
 
 /// Who owns exported files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +16,38 @@ pub enum Ownership {
     Preserve,
     /// Whoever runs this program.
     Caller,
+}
+
+/// Hands out a tree that nobody needs afterwards: like [`export`], but what can be moved is not copied.
+///
+/// Moving works within one file system; what lies elsewhere, or meets a directory that has content, is copied.
+pub fn export_by_moving(object: Object, directory: &Path) -> Result<()> {
+    let tree = object.tree();
+    if object.is_kept() {
+        return export(&tree, directory, Ownership::Preserve);
+    }
+    fs_err::create_dir_all(directory)?;
+    let top = fs_err::metadata(&tree)?;
+    for entry in fs_err::read_dir(&tree)? {
+        let entry = entry?;
+        let target = directory.join(entry.file_name());
+        match rustix::fs::rename(entry.path(), &target) {
+            // Left for the copy below.
+            Ok(())
+            | Err(Errno::XDEV | Errno::NOTEMPTY | Errno::EXIST | Errno::ISDIR | Errno::NOTDIR) => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("exporting to {}", target.display()));
+            }
+        }
+    }
+    // Taking entries out has touched the tree's top, whose times the directory is to get.
+    let times = std::fs::FileTimes::new()
+        .set_accessed(top.accessed()?)
+        .set_modified(top.modified()?);
+    fs_err::File::open(&tree)?
+        .set_times(times)
+        .with_context(|| format!("setting the times of {}", tree.display()))?;
+    export(&tree, directory, Ownership::Preserve)
 }
 
 /// Copies what is in `tree` into `directory`, which is made if missing; files of the same name are replaced.
@@ -24,4 +59,38 @@ pub fn export(tree: &Path, directory: &Path, ownership: Ownership) -> Result<()>
     }
     copy_tree(tree, directory, CopyOptions { ownership })
         .with_context(|| format!("exporting to {}", directory.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Store, StoreOptions};
+
+    #[test]
+    fn a_floating_tree_is_moved_and_merged() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store"), &StoreOptions::default()).unwrap();
+        let builder = store.new_tree().unwrap();
+        let tree = builder.tree();
+        fs_err::create_dir(tree.join("sub")).unwrap();
+        fs_err::write(tree.join("sub/new"), "new").unwrap();
+        fs_err::write(tree.join("file"), "from the tree").unwrap();
+        let inode = {
+            use std::os::unix::fs::MetadataExt as _;
+            fs_err::metadata(tree.join("file")).unwrap().ino()
+        };
+        let out = folder.path().join("out");
+        fs_err::create_dir_all(out.join("sub")).unwrap();
+        fs_err::write(out.join("sub/old"), "old").unwrap();
+        fs_err::write(out.join("file"), "old").unwrap();
+        export_by_moving(builder.keep_floating("a"), &out).unwrap();
+        use std::os::unix::fs::MetadataExt as _;
+        assert_eq!(fs_err::metadata(out.join("file")).unwrap().ino(), inode);
+        assert_eq!(
+            fs_err::read_to_string(out.join("file")).unwrap(),
+            "from the tree"
+        );
+        assert_eq!(fs_err::read_to_string(out.join("sub/old")).unwrap(), "old");
+        assert_eq!(fs_err::read_to_string(out.join("sub/new")).unwrap(), "new");
+    }
 }

@@ -34,7 +34,7 @@ mod store;
 mod temporary;
 mod tree_builder;
 
-pub use export::{Ownership, export};
+pub use export::{Ownership, export, export_by_moving};
 pub use object::Object;
 pub use remove_tree::remove_tree;
 pub use size::{DEFAULT_MAXIMUM_SIZE, MaximumSize};

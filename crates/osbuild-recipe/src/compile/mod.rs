@@ -109,7 +109,9 @@ fn has_build_root(recipe: &Recipe, lock: &Lock) -> bool {
 
 fn build_pipeline(recipe: &Recipe, lock: &Lock, sources: &mut Sources) -> Option<Value> {
     has_build_root(recipe, lock).then(|| {
-        let stages = vec![system::packages(&lock.packages.build, sources)];
+        // Programs to call, not a system to boot: configuring them would cost more than all the rest.
+        let options = json!({"scripts": "skip"});
+        let stages = vec![system::packages(&lock.packages.build, options, sources)];
         let mut pipeline = pipeline(BUILD, lock, None, stages);
         pipeline["runner"] = json!(recipe.release.runner());
         pipeline

@@ -28,7 +28,7 @@ pub(super) fn stages(
     let identifiers = Identifiers::of(recipe);
     let mut stages = Vec::new();
     stages.extend(before_packages(recipe, lock, &identifiers, sources));
-    stages.push(packages(&lock.packages.system, sources));
+    stages.push(packages(&lock.packages.system, json!({}), sources));
     stages.extend(mountpoints(recipe));
     stages.extend(settings_stages(recipe));
     stages.extend(accounts(recipe));
@@ -45,6 +45,7 @@ pub(super) fn stages(
 /// Installs packages into the tree.
 pub(super) fn packages<'a>(
     packages: impl IntoIterator<Item = &'a crate::lock::LockedPackage>,
+    options: Value,
     sources: &mut Sources,
 ) -> Value {
     let references: Vec<String> = packages
@@ -52,7 +53,7 @@ pub(super) fn packages<'a>(
         .map(|package| sources.package(package))
         .collect();
     let inputs = json!({ "packages": files_input(references) });
-    stage_with_inputs("org.osbuild.deb", inputs, json!({}))
+    stage_with_inputs("org.osbuild.deb", inputs, options)
 }
 
 /// What maintainer scripts read has to be there before they run.

@@ -7,7 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use osbuild_engine::event::{Event, FetchProgress, Observer};
 use osbuild_manifest::manifest::Manifest;
 
-use super::plain::{fetch_summary, human_size};
+use super::plain::{fetch_summary, human_size, verdict};
 
 /// How often the running times are drawn anew.
 const TICK: Duration = Duration::from_millis(100);
@@ -103,7 +103,7 @@ impl Observer for LiveMonitor {
             Event::StageFinished {
                 pipeline, outcome, ..
             } => {
-                let verdict = if outcome.success { "" } else { " FAILED" };
+                let verdict = verdict(outcome);
                 self.say(&format!(
                     "{}: {} {:.2} s{verdict}",
                     manifest.pipelines[*pipeline].name,

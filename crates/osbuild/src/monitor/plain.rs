@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use osbuild_engine::event::{Event, FetchProgress, Observer};
+use osbuild_engine::outcome::{Ending, StageOutcome};
 use osbuild_manifest::manifest::Manifest;
 
 use super::Paper;
@@ -53,7 +54,7 @@ impl Observer for PlainMonitor {
                 pipeline, outcome, ..
             } => {
                 let name = &manifest.pipelines[*pipeline].name;
-                let verdict = if outcome.success { "" } else { " FAILED" };
+                let verdict = verdict(outcome);
                 self.paper.write(&format!(
                     "{name}: {} {:.2} s{verdict}\n",
                     outcome.name,
@@ -62,6 +63,15 @@ impl Observer for PlainMonitor {
             }
             _ => {}
         }
+    }
+}
+
+/// Says how a stage ended, if not well. One that another's failure ended did not fail itself.
+pub(super) fn verdict(outcome: &StageOutcome) -> &'static str {
+    match outcome.ending {
+        _ if outcome.success => "",
+        Ending::Cancelled => " ended",
+        _ => " FAILED",
     }
 }
 
