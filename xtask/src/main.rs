@@ -1,10 +1,14 @@
-//! Chores of the project: `cargo xtask new-stage NAME` starts a stage, `cargo xtask check` finds what was forgotten.
+//! Chores of the project: `cargo xtask new-stage NAME` starts a stage, `cargo xtask generate` writes the list of modules,
+//! `cargo xtask check` finds what was forgotten.
 //!
 //! A crate of its own because it runs beside the program, never in it.
 
 #![expect(clippy::print_stdout, reason = "a chore tells what it did")]
 
+mod module_list;
+mod module_page;
 mod new_stage;
+mod schema_members;
 mod stage_list;
 mod stage_template;
 
@@ -31,12 +35,19 @@ enum Chore {
         #[arg(long, conflicts_with = "name")]
         check: bool,
     },
+    /// Write `docs/modules.md` from the descriptions of the built-in modules
+    Generate {
+        /// Write nothing; fail if it is out of date
+        #[arg(long)]
+        check: bool,
+    },
     /// Run every check of the checked-in lists
     Check,
 }
 
 fn main() -> Result<()> {
-    let stages = stages_source()?;
+    let workspace = workspace()?;
+    let stages = stages_source(&workspace);
     match CommandLine::parse().chore {
         Chore::NewStage {
             name: Some(name), ..
@@ -46,18 +57,37 @@ fn main() -> Result<()> {
             }
             println!("now fill them in; `cargo test -p osbuild-stages` says what is missing");
         }
-        Chore::NewStage { name: None, .. } | Chore::Check => {
-            stage_list::check(&stages)?;
-            println!("the lists of stages are up to date");
+        Chore::NewStage { name: None, .. } => check_stage_lists(&stages)?,
+        Chore::Generate { check: false } => println!("wrote {}", module_page::write(&workspace)?),
+        Chore::Generate { check: true } => check_module_page(&workspace)?,
+        Chore::Check => {
+            check_stage_lists(&stages)?;
+            check_module_page(&workspace)?;
         }
     }
     Ok(())
 }
 
-/// The source folder of the stages, found from here rather than from where cargo was started.
-fn stages_source() -> Result<PathBuf> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("the workspace holds this crate")?;
-    Ok(workspace.join("crates/osbuild-stages/src"))
+fn check_stage_lists(stages: &Path) -> Result<()> {
+    stage_list::check(stages)?;
+    println!("the lists of stages are up to date");
+    Ok(())
+}
+
+fn check_module_page(workspace: &Path) -> Result<()> {
+    module_page::check(workspace)?;
+    println!("the page of modules is up to date");
+    Ok(())
+}
+
+/// The root of the project, found from here rather than from where cargo was started.
+fn workspace() -> Result<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let workspace = here.parent().context("the workspace holds this crate")?;
+    Ok(workspace.to_owned())
+}
+
+/// The source folder of the stages.
+fn stages_source(workspace: &Path) -> PathBuf {
+    workspace.join("crates/osbuild-stages/src")
 }

@@ -169,6 +169,6 @@ mod tests {
 
     #[test]
     fn the_checked_in_lists_are_up_to_date() {
-        check(&crate::stages_source().unwrap()).unwrap();
+        check(&crate::stages_source(&crate::workspace().unwrap())).unwrap();
     }
 }

@@ -1,0 +1,130 @@
+//! Which modules are built in, as the sources of the two crates that hold them say.
+//!
+//! Read from the files and not through the crates, which take minutes to compile.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::stage_list;
+
+const HOST_MODULES: &str = "crates/osbuild-host-modules/src";
+const HOST_TABLE_START: &str = "pub static HOST_MODULES";
+const STAGES: &str = "crates/osbuild-stages/src";
+
+/// A kind of module; in the order of the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Stage,
+    Source,
+    Input,
+    Device,
+    Mount,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Stage,
+        Self::Source,
+        Self::Input,
+        Self::Device,
+        Self::Mount,
+    ];
+
+    fn from_variant(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| format!("{kind:?}") == name)
+    }
+}
+
+/// A built-in module.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Module {
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    /// What its `meta.json` says.
+    pub(crate) meta: Value,
+}
+
+/// Reads all of them, sorted by kind and name.
+pub(crate) fn read(workspace: &Path) -> Result<Vec<Module>> {
+    let mut modules = Vec::new();
+    let stages = workspace.join(STAGES);
+    for stage in stage_list::read(&stages)? {
+        modules.push(Module {
+            kind: Kind::Stage,
+            name: stage.name,
+            meta: meta(&stages.join("stages").join(stage.stem + ".meta.json"))?,
+        });
+    }
+    let host = workspace.join(HOST_MODULES);
+    for (kind, name, file) in rows(&fs_err::read_to_string(host.join("table.rs"))?)? {
+        let meta = meta(&host.join(file))?;
+        modules.push(Module { kind, name, meta });
+    }
+    modules.sort_by(|one, other| (one.kind, &one.name).cmp(&(other.kind, &other.name)));
+    Ok(modules)
+}
+
+fn meta(file: &Path) -> Result<Value> {
+    serde_json::from_str(&fs_err::read_to_string(file)?)
+        .with_context(|| format!("reading {}", file.display()))
+}
+
+/// Takes kind, name and description file of every row of the table of host modules.
+fn rows(table: &str) -> Result<Vec<(Kind, String, PathBuf)>> {
+    let start = table
+        .find(HOST_TABLE_START)
+        .context("the table of host modules is not where it was")?;
+    let end = table[start..]
+        .find("\n];")
+        .context("the table of host modules has no end")?;
+    let rows: Vec<_> = table[start..start + end]
+        .split("HostModule {")
+        .skip(1)
+        .map(row)
+        .collect::<Result<_>>()?;
+    ensure!(!rows.is_empty(), "the table of host modules has no rows");
+    Ok(rows)
+}
+
+fn row(text: &str) -> Result<(Kind, String, PathBuf)> {
+    let value = |before: &str, after: &str| {
+        text.split_once(before)
+            .and_then(|(_, rest)| rest.split_once(after))
+            .map(|(value, _)| value.to_owned())
+            .with_context(|| format!("a row of the table of host modules lacks `{before}`"))
+    };
+    let kind = value("kind: ModuleKind::", ",")?;
+    Ok((
+        Kind::from_variant(&kind).with_context(|| format!("`{kind}` has no place on the page"))?,
+        value("name: \"", "\"")?,
+        value("include_str!(\"", "\")")?.into(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_read_from_the_source_of_the_table() {
+        let table = "struct HostModule {\n    kind: ModuleKind,\n}\n\
+            pub static HOST_MODULES: &[HostModule] = &[\n    HostModule {\n        \
+            kind: ModuleKind::Mount,\n        name: \"org.osbuild.fat\",\n        \
+            meta: include_str!(\"mounts/fat.meta.json\"),\n    },\n];\n";
+        assert_eq!(
+            rows(table).unwrap(),
+            [(
+                Kind::Mount,
+                "org.osbuild.fat".to_owned(),
+                PathBuf::from("mounts/fat.meta.json")
+            )]
+        );
+        let error = rows(&table.replace("Kind::Mount", "Kind::Runner")).unwrap_err();
+        assert_eq!(error.to_string(), "`Runner` has no place on the page");
+        rows(&table.replace("name:", "nom:")).unwrap_err();
+    }
+}
