@@ -69,12 +69,28 @@ fn run(context: &StageContext) -> Result<()> {
         .args(arguments(&options))
         // Entries come in the order of the directory otherwise, which is the disk's secret.
         .args(context.source_epoch().map(|_| "--sort=name"))
+        .args(
+            context
+                .source_epoch()
+                .filter(|_| has_extended_headers(&options))
+                .map(|_| PLAIN_HEADERS),
+        )
         .arg("-cf")
         .arg(archive)
         .arg("-C")
         .arg(tree)
         .args(members(&options, tree)?);
     command.env("XZ_OPT", "--threads 0").run()
+}
+
+/// Keeps times of access and change, which differ from build to build, out of extended headers; their
+/// names would hold the number of the process.
+const PLAIN_HEADERS: &str = "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime";
+
+/// Tells whether `tar` writes extended headers: whatever the format, each of the switches makes it do so,
+/// and without them it refuses the option.
+fn has_extended_headers(options: &Options) -> bool {
+    options.format == "posix" || options.acls || options.selinux || options.xattrs
 }
 
 fn arguments(options: &Options) -> Vec<String> {
@@ -207,6 +223,32 @@ mod tests {
             let test = test_with(options).source_epoch(0);
             let _ = test.run().success();
             assert_eq!(listing(&test, "out.tar"), expected);
+        }
+    }
+
+    #[test]
+    fn with_an_epoch_archives_made_at_different_times_are_equal() {
+        needs![tool("tar")];
+        for switches in [
+            json!({}),
+            json!({"acls": false, "selinux": false, "xattrs": false}),
+            json!({"format": "posix"}),
+        ] {
+            let archives = [(); 2].map(|()| {
+                let mut options = switches.clone();
+                options["filename"] = json!("out.tar");
+                let test = test_with(options).source_epoch(0);
+                let inputs = test.context().input("tree").unwrap().path().to_owned();
+                for name in ["file1", "file2", "-v"] {
+                    let file = fs_err::File::options().write(true).open(inputs.join(name));
+                    file.unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+                }
+                let folder = std::fs::File::open(inputs).unwrap();
+                folder.set_modified(std::time::UNIX_EPOCH).unwrap();
+                let _ = test.run().success();
+                fs_err::read(test.path("out.tar")).unwrap()
+            });
+            assert!(archives[0] == archives[1], "{switches}");
         }
     }
 
