@@ -130,6 +130,8 @@ pub struct StageOutcome {
     pub duration: Duration,
     /// The whole output on disk.
     pub log: PathBuf,
+    /// Bytes free on the store's disk when the stage had failed; programs do not all say that it is full.
+    pub free_bytes: Option<u64>,
 }
 
 /// Bytes of a stage's output that are kept in memory; the log on disk has all of it.

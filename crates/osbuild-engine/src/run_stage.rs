@@ -94,6 +94,7 @@ pub(crate) fn run_stage(
         metadata,
         duration: start.elapsed(),
         log: path,
+        free_bytes: (!success).then(|| free_bytes(run.tree)).flatten(),
     });
     events.send(Event::StageFinished {
         pipeline: run.pipeline_index,
@@ -163,6 +164,12 @@ fn record_output(run: &StageRun<'_>, log: &mut StageLog, events: &EventSender, b
         stage: run.stage_index,
         bytes: bytes.to_vec(),
     });
+}
+
+/// Tells how much can still be written where the tree is, to the reserve of the superuser.
+fn free_bytes(tree: &Path) -> Option<u64> {
+    let statistics = rustix::fs::statvfs(tree).ok()?;
+    Some(statistics.f_bfree.saturating_mul(statistics.f_frsize))
 }
 
 /// Most bytes of metadata that a stage may leave; package lists of large systems are a few hundred kB.

@@ -1,6 +1,7 @@
 //! The one shape in which anything that goes wrong reaches the user.
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 
 /// What kind of thing went wrong; decides the exit code.
@@ -24,6 +25,10 @@ impl FailureKind {
         }
     }
 }
+
+/// What to do about a full disk.
+pub(crate) const STORE_IS_FULL: &str =
+    "make room there, or name a store on another disk with --store";
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +123,17 @@ impl From<anyhow::Error> for Failures {
 
 impl From<anyhow::Error> for Failure {
     fn from(source: anyhow::Error) -> Self {
-        Self::new(FailureKind::Build, source)
+        let is_full = source.chain().any(|cause| {
+            cause
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::StorageFull)
+        });
+        let failure = Self::new(FailureKind::Build, source);
+        if is_full {
+            failure.with_hint(STORE_IS_FULL)
+        } else {
+            failure
+        }
     }
 }
 

@@ -49,8 +49,7 @@ pub(crate) fn run_build(
 ) -> Result<Built, Failure> {
     let store_path = std::path::absolute(options.store)
         .with_context(|| format!("finding the store {}", options.store.display()))?;
-    let store = Store::open(&store_path, &StoreOptions::default())
-        .with_context(|| format!("opening the store {}", store_path.display()))?;
+    let store = Store::open(&store_path, &StoreOptions::default())?;
     let cancel = CancelToken::new()?;
     let interrupts = Interrupts::listen(cancel.clone())?;
     let request = BuildRequest {

@@ -206,6 +206,7 @@ mod tests {
             output: String::new(),
             metadata: None,
             duration: Duration::from_millis(250),
+            free_bytes: None,
             log: PathBuf::new(),
         };
         let paper = Shared::default();

@@ -6,7 +6,7 @@ use osbuild_engine::outcome::{
 };
 use osbuild_manifest::manifest::Manifest;
 
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, STORE_IS_FULL};
 
 /// Lines of a stage's output that are shown; the log has all of them.
 const LAST_LINES: usize = 15;
@@ -20,7 +20,7 @@ pub(crate) fn failure_of(manifest: &Manifest, outcome: Outcome) -> Option<Failur
         return Some(source_failure(manifest, source));
     }
     match outcome.failure? {
-        FailedAt::Engine { error, .. } => Some(Failure::new(FailureKind::Build, error)),
+        FailedAt::Engine { error, .. } => Some(Failure::from(error)),
         _ => Some(Failure::new(
             FailureKind::Interrupted,
             anyhow!("interrupted"),
@@ -60,6 +60,13 @@ fn source_failure(manifest: &Manifest, source: &SourceOutcome) -> Failure {
              `osbuild lock RECIPE` choose what is there now",
         );
     }
+    if others
+        .iter()
+        .chain([&first])
+        .any(|text| text.contains("no space left on"))
+    {
+        failure = failure.with_hint(STORE_IS_FULL);
+    }
     failure.with_hint("what was fetched is kept; running the same command again goes on from there")
 }
 
@@ -69,6 +76,13 @@ const GONE: [&str; 3] = [
     "checksum mismatch",
     "No such file or directory",
 ];
+
+/// A disk with less room than this is as good as full: ext4 counts up to 16 MiB as free that it gives to nobody,
+/// and programs leave a rest that is too small for their next piece.
+const FULL: u64 = 32 << 20;
+
+/// What programs say of a full disk.
+const NO_SPACE: &str = "No space left on device";
 
 fn stage_failure(manifest: &Manifest, pipeline: &PipelineOutcome, stage: &StageOutcome) -> Failure {
     let name = &manifest.pipelines[pipeline.pipeline].name;
@@ -95,5 +109,16 @@ fn stage_failure(manifest: &Manifest, pipeline: &PipelineOutcome, stage: &StageO
         .map(|line| (*line).to_owned())
         .collect();
     failure.log = Some(stage.log.clone());
-    failure
+    match &stage.ending {
+        Ending::TimedOut => failure.with_hint("give it more time with a larger --stage-timeout"),
+        _ if let Some(free) = stage.free_bytes.filter(|free| *free < FULL) => failure.with_hint(format!(
+            "the disk of the store has {} MiB left: {STORE_IS_FULL}",
+            free >> 20
+        )),
+        _ if stage.output.contains(NO_SPACE) => failure.with_hint(
+            "the disk of the store has room, so it is a file system that the stage fills that is full: \
+             make the image larger",
+        ),
+        _ => failure,
+    }
 }
