@@ -1,10 +1,10 @@
 //! Mirrors that fail in every way that mirrors do, and files that are not what they should be.
 
 use fs_err as fs;
+use osbuild_testing::deb_repository::sha256;
 use osbuild_testing::needs;
 use osbuild_testing::server::{Answer, Server};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use crate::workplace::{Ran, Workplace};
 
@@ -23,9 +23,7 @@ fn content() -> Vec<u8> {
 }
 
 fn checksum(content: &[u8]) -> String {
-    let digest = Sha256::digest(content);
-    let hex: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{}", hex.concat())
+    format!("sha256:{}", sha256(content))
 }
 
 /// Copies a file that has to be fetched into a tree.

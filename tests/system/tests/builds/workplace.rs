@@ -121,6 +121,18 @@ impl Workplace {
         assert_no_scratch(&self.path("store"));
     }
 
+    /// Fails if anything but scratch space in the store is left of earlier runs.
+    #[track_caller]
+    pub(crate) fn assert_nothing_runs(&self) {
+        assert_nothing_runs(self.folder.path());
+    }
+
+    /// Lets every user read and write in the folder.
+    pub(crate) fn open_to_all(&self) {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        fs::set_permissions(self.folder.path(), mode).unwrap();
+    }
+
     /// Fails if the store does not serve a build, or that build leaves anything behind.
     #[track_caller]
     pub(crate) fn assert_usable(&self) {

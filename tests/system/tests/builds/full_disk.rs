@@ -1,0 +1,261 @@
+//! Stores on disks that run full.
+
+use std::path::Path;
+use std::process::Command;
+
+use fs_err as fs;
+use osbuild_testing::deb_repository::sha256;
+use osbuild_testing::needs;
+use osbuild_testing::private_mounts::in_private_mounts;
+use osbuild_testing::server::{Answer, Server};
+use serde_json::json;
+
+use crate::manifests;
+use crate::workplace::{Ran, Workplace};
+
+/// Room for the program itself, a debug build of it included, and not much more.
+const DISK_SIZE: u64 = 400 << 20;
+/// More than that.
+const TOO_MUCH: usize = 500 << 20;
+
+/// A workplace whose store is on a disk of its own, in the mounts of this process alone.
+fn with_small_disk() -> Workplace {
+    let workplace = Workplace::new();
+    let image = workplace.path("disk.img");
+    fs::File::create(&image)
+        .unwrap()
+        .set_len(DISK_SIZE)
+        .unwrap();
+    run(Command::new("mkfs.ext4")
+        .args(["-q", "-F", "-m", "0"])
+        .arg(&image));
+    fs::create_dir(workplace.path("disk")).unwrap();
+    run(Command::new("mount")
+        .args(["-o", "loop"])
+        .arg(&image)
+        .arg(workplace.path("disk")));
+    fs::create_dir(workplace.path("disk/store")).unwrap();
+    std::os::unix::fs::symlink("disk/store", workplace.path("store")).unwrap();
+    workplace
+}
+
+#[track_caller]
+fn run(command: &mut Command) {
+    assert!(command.status().unwrap().success(), "{command:?}");
+}
+
+/// The loop device that the disk is on has another number each time.
+fn without_number(text: &str) -> String {
+    let mut pieces = text.split("/dev/loop");
+    let mut shown = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        shown += "/dev/loop[n]";
+        shown += piece.trim_start_matches(|letter: char| letter.is_ascii_digit());
+    }
+    shown
+}
+
+/// Shows the number before ` bytes are free` as `[free]`: it depends on the tools that made the disk.
+fn without_free_bytes(text: &str) -> String {
+    let Some((before, after)) = text.split_once(" bytes are free") else {
+        return text.to_owned();
+    };
+    let kept = before.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    format!("{kept}[free] bytes are free{after}")
+}
+
+/// The mount goes with the process, but the folder could not be removed while it is there.
+fn unmount(workplace: &Workplace) {
+    run(Command::new("umount").arg(workplace.path("disk")));
+}
+
+fn in_small_disk(test: &str, body: impl FnOnce(&Workplace)) {
+    in_private_mounts(test, || {
+        let workplace = with_small_disk();
+        body(&workplace);
+        unmount(&workplace);
+    });
+}
+
+#[test]
+fn a_disk_that_is_too_small_for_a_download_is_told() {
+    needs![
+        root,
+        tool("unshare"),
+        tool("mkfs.ext4"),
+        kernel_filesystem("ext4")
+    ];
+    in_small_disk(
+        "full_disk::a_disk_that_is_too_small_for_a_download_is_told",
+        |workplace| {
+            let server = Server::start().unwrap();
+            server.answer("/file", [Answer::File(vec![0; TOO_MUCH])]);
+            let manifest = json!({
+                "version": "2",
+                "pipelines": [{"name": "tree", "stages": [{"type": "org.osbuild.noop"}]}],
+                "sources": {"org.osbuild.curl": {"items": {
+                    format!("sha256:{}", "0".repeat(64)): server.url("/file"),
+                }}},
+            });
+            workplace.write("image.json", manifest.to_string());
+            let ran = workplace.build("image.json");
+            let message = without_number(&ran.stderr).replace(&server.url(""), "[mirror]");
+            assert_eq!(
+                without_free_bytes(&message),
+                "error: source `org.osbuild.curl` failed: curl: error downloading [mirror]/file: exit code 23 \
+                 (no space left on `[folder]/disk` (ext4 on /dev/loop[n]) for `[mirror]/file`: 524288000 more \
+                 bytes are needed, [free] bytes are free)\n  \
+                   help: make room there, or name a store on another disk with --store\n  \
+                   help: what was fetched is kept; running the same command again goes on from there\n"
+            );
+            assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
+            workplace.assert_usable();
+        },
+    );
+}
+
+#[test]
+fn a_disk_that_runs_full_in_a_stage_is_told() {
+    needs![
+        root,
+        tool("unshare"),
+        tool("mkfs.ext4"),
+        tool("tar"),
+        kernel_filesystem("ext4")
+    ];
+    in_small_disk(
+        "full_disk::a_disk_that_runs_full_in_a_stage_is_told",
+        |workplace| {
+            let manifest = json!({
+                "version": "2",
+                "pipelines": [
+                    {"name": "tree", "stages": [{
+                        "type": "org.osbuild.truncate",
+                        "options": {"filename": "zeros", "size": TOO_MUCH.to_string()},
+                    }]},
+                    {"name": "archive", "stages": [{
+                        "type": "org.osbuild.tar",
+                        "inputs": {"tree": {
+                            "type": "org.osbuild.tree",
+                            "origin": "org.osbuild.pipeline",
+                            "references": ["name:tree"],
+                        }},
+                        "options": {"filename": "tree.tar"},
+                    }]},
+                ],
+            });
+            workplace.write("image.json", manifest.to_string());
+            let ran = workplace.build("image.json");
+            // What `tar` says depends on where in a block it came to the end.
+            let (first, rest) = ran.stderr.split_once('\n').unwrap();
+            assert_eq!(
+                first,
+                "error: stage 1 of pipeline `archive`, `org.osbuild.tar`, failed with exit status 1"
+            );
+            let end = rest.split_once("  full log: ").unwrap().1;
+            let left = end.split(' ').find(|word| word.parse::<u64>().is_ok());
+            assert_eq!(
+                end.replacen(left.unwrap(), "[n]", 1),
+                "[folder]/store/logs/[run]/archive/001-org.osbuild.tar.log\n  \
+                   help: the disk of the store has [n] MiB left: make room there, or name a store on another disk with \
+                 --store\n"
+            );
+            assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
+            assert!(!workplace.path("out").exists(), "nothing was exported");
+            workplace.assert_usable();
+        },
+    );
+}
+
+/// The image is full, the disk is not.
+#[test]
+fn an_image_that_is_too_small_is_told_from_a_full_disk() {
+    needs![root, tool("mkfs.ext4"), kernel_filesystem("ext4")];
+    let workplace = Workplace::new();
+    workplace.write("file", vec![1; 20 << 20]);
+    let checksum = format!("sha256:{}", sha256(&vec![1; 20 << 20]));
+    let disk = json!({"type": "org.osbuild.loopback", "options": {"filename": "disk.img"}});
+    let manifest = json!({
+        "version": "2",
+        "pipelines": [{"name": "disk", "stages": [
+            {"type": "org.osbuild.truncate", "options": {"filename": "disk.img", "size": "16M"}},
+            {
+                "type": "org.osbuild.mkfs.ext4",
+                "devices": {"device": disk},
+                "options": {"uuid": "1a3c5e70-0000-4000-8000-000000000003"},
+            },
+            {
+                "type": "org.osbuild.copy",
+                "inputs": {"file": {
+                    "type": "org.osbuild.files",
+                    "origin": "org.osbuild.source",
+                    "references": [checksum],
+                }},
+                "devices": {"device": disk},
+                "mounts": [{
+                    "name": "root",
+                    "type": "org.osbuild.ext4",
+                    "source": "device",
+                    "target": "/",
+                }],
+                "options": {"paths": [
+                    {"from": format!("input://file/{checksum}"), "to": "mount://root/file"},
+                ]},
+            },
+        ]}],
+        "sources": {"org.osbuild.curl": {"items": {
+            checksum.clone(): format!("file://{}", workplace.path("file").display()),
+        }}},
+    });
+    workplace.write("image.json", manifest.to_string());
+    let ran = workplace.build("image.json");
+    assert_eq!(ran.code, 1);
+    let end = ran.stderr.split_once("  full log: ").unwrap().1;
+    assert_eq!(
+        end,
+        "[folder]/store/logs/[run]/disk/003-org.osbuild.copy.log\n  \
+           help: the disk of the store has room, so it is a file system that the stage fills that is full: make \
+         the image larger\n"
+    );
+    workplace.assert_usable();
+}
+
+/// Not even the engine's own files have room.
+#[test]
+fn a_disk_that_is_full_from_the_start_is_told() {
+    needs![
+        root,
+        tool("unshare"),
+        tool("mkfs.ext4"),
+        kernel_filesystem("ext4")
+    ];
+    in_small_disk(
+        "full_disk::a_disk_that_is_full_from_the_start_is_told",
+        |workplace| {
+            workplace.write("image.json", manifests::small());
+            let ballast = workplace.path("disk/ballast");
+            fill(&ballast);
+            let ran = workplace.build("image.json");
+            assert_eq!(
+                ran.stderr,
+                "error: opening the store [folder]/store: failed to create directory `[folder]/store/sources`: \
+                 No space left on device (os error 28)\n  \
+                   help: make room there, or name a store on another disk with --store\n"
+            );
+            assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
+            fs::remove_file(&ballast).unwrap();
+            assert_eq!(workplace.build("image.json"), Ran::silent());
+            workplace.assert_usable();
+        },
+    );
+}
+
+/// Fills the disk to the last block.
+fn fill(ballast: &Path) {
+    use std::io::Write as _;
+    let mut file = fs::File::create(ballast).unwrap();
+    let zeros = vec![0; 1 << 20];
+    for size in [1 << 20, 4096] {
+        while file.write_all(&zeros[..size]).is_ok() {}
+    }
+}
