@@ -24,7 +24,7 @@ pub(crate) fn export(object: &Object, target: &Path, next: Use) -> Result<()> {
     let result = if is_callers {
         osbuild_store::export(&object.tree(), target, Ownership::Caller)
     } else if next == Use::Last {
-        osbuild_store::export_by_moving(object.clone(), target)
+        osbuild_store::export_by_moving(object, target)
     } else {
         osbuild_store::export(&object.tree(), target, Ownership::Preserve)
     };

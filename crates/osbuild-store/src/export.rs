@@ -21,7 +21,7 @@ pub enum Ownership {
 /// Hands out a tree that nobody needs afterwards: like [`export`], but what can be moved is not copied.
 ///
 /// Moving works within one file system; what lies elsewhere, or meets a directory that has content, is copied.
-pub fn export_by_moving(object: Object, directory: &Path) -> Result<()> {
+pub fn export_by_moving(object: &Object, directory: &Path) -> Result<()> {
     let tree = object.tree();
     if object.is_kept() {
         return export(&tree, directory, Ownership::Preserve);
@@ -63,6 +63,8 @@ pub fn export(tree: &Path, directory: &Path, ownership: Ownership) -> Result<()>
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
     use crate::store::{Store, StoreOptions};
 
@@ -75,16 +77,12 @@ mod tests {
         fs_err::create_dir(tree.join("sub")).unwrap();
         fs_err::write(tree.join("sub/new"), "new").unwrap();
         fs_err::write(tree.join("file"), "from the tree").unwrap();
-        let inode = {
-            use std::os::unix::fs::MetadataExt as _;
-            fs_err::metadata(tree.join("file")).unwrap().ino()
-        };
+        let inode = fs_err::metadata(tree.join("file")).unwrap().ino();
         let out = folder.path().join("out");
         fs_err::create_dir_all(out.join("sub")).unwrap();
         fs_err::write(out.join("sub/old"), "old").unwrap();
         fs_err::write(out.join("file"), "old").unwrap();
-        export_by_moving(builder.keep_floating("a"), &out).unwrap();
-        use std::os::unix::fs::MetadataExt as _;
+        export_by_moving(&builder.keep_floating("a"), &out).unwrap();
         assert_eq!(fs_err::metadata(out.join("file")).unwrap().ino(), inode);
         assert_eq!(
             fs_err::read_to_string(out.join("file")).unwrap(),
