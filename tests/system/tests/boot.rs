@@ -2,6 +2,12 @@
 //!
 //! `OSBUILD_BINARY` names the program; `OSBUILD_BOOT_IMAGE` names an image made before, to be booted instead.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "the helpers of these tests are test code, too"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
