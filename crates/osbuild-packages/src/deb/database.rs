@@ -35,8 +35,8 @@ use super::unpack::{TopLevel, Unpacked};
 pub const DIRECTORY: &str = "var/lib/dpkg";
 /// What a configuration file has for a digest until dpkg has put it in its place.
 const NEW_CONFFILE: &str = "newconffile";
-/// The directories that dpkg expects.
-const DIRECTORIES: [&str; 5] = ["alternatives", "info", "parts", "triggers", "updates"];
+/// The directories that dpkg can not do without, should its package not bring them.
+const DIRECTORIES: [&str; 4] = ["alternatives", "info", "triggers", "updates"];
 
 /// The database of one tree.
 #[derive(Debug)]
