@@ -64,16 +64,24 @@ fn without_free_bytes(text: &str) -> String {
     format!("{kept}[free] bytes are free{after}")
 }
 
-/// The mount goes with the process, but the folder could not be removed while it is there.
-fn unmount(workplace: &Workplace) {
-    run(Command::new("umount").arg(workplace.path("disk")));
+/// Undoes the mount, also when a test fails: the folder can not be removed while it is there.
+struct Mounted<'a>(&'a Workplace);
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        let disk = self.0.path("disk");
+        let unmounted = Command::new("umount").arg(disk).status();
+        if !std::thread::panicking() {
+            assert!(unmounted.unwrap().success());
+        }
+    }
 }
 
 fn in_small_disk(test: &str, body: impl FnOnce(&Workplace)) {
     in_private_mounts(test, || {
         let workplace = with_small_disk();
+        let _mounted = Mounted(&workplace);
         body(&workplace);
-        unmount(&workplace);
     });
 }
 

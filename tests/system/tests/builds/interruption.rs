@@ -10,13 +10,16 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::{Value, json};
 
 use crate::manifests;
-use crate::workplace::{Ran, Workplace};
+use crate::workplace::{Ran, Workplace, start};
 
 /// How long a build may take to come to the stage that is waited for, and to end when told.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A build that is told to end does not wait for anything.
 const PROMPT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(5);
+
+/// The ways to make a sandbox; the first is the usual one.
+const EXECUTORS: [&str; 2] = ["namespaces", "bubblewrap"];
 
 /// How often a build is killed, at moments spread over its time.
 const KILLS: u32 = 8;
@@ -26,9 +29,11 @@ fn id_of(child: &Child) -> Pid {
 }
 
 /// Starts a build that takes minutes, and waits until its long stage is at work.
-fn start_long_build(workplace: &Workplace) -> Child {
+fn start_long_build(workplace: &Workplace, executor: &str) -> Child {
     workplace.write("image.json", manifests::long());
-    let mut child = workplace.start(workplace.build_command("image.json"));
+    let mut command = workplace.build_command("image.json");
+    command.env("OSBUILD_SANDBOX", executor);
+    let mut child = start(command);
     let deadline = Instant::now() + PATIENCE;
     while !is_compressing(workplace) {
         let ended = child.try_wait().unwrap();
@@ -65,11 +70,13 @@ fn assert_ends_promptly(workplace: &Workplace, child: Child, code: i32, message:
 /// Ctrl-C goes to the whole process group of the terminal.
 #[test]
 fn control_c_ends_a_build_in_good_order() {
-    needs![root, tool("xz")];
-    let workplace = Workplace::new();
-    let child = start_long_build(&workplace);
-    kill_process_group(id_of(&child), Signal::INT).unwrap();
-    assert_ends_promptly(&workplace, child, 130, "error: interrupted\n");
+    needs![root, tool("xz"), tool("bwrap")];
+    for executor in EXECUTORS {
+        let workplace = Workplace::new();
+        let child = start_long_build(&workplace, executor);
+        kill_process_group(id_of(&child), Signal::INT).unwrap();
+        assert_ends_promptly(&workplace, child, 130, "error: interrupted\n");
+    }
 }
 
 /// A service manager tells the program alone.
@@ -77,7 +84,7 @@ fn control_c_ends_a_build_in_good_order() {
 fn a_request_to_end_ends_a_build_in_good_order() {
     needs![root, tool("xz")];
     let workplace = Workplace::new();
-    let child = start_long_build(&workplace);
+    let child = start_long_build(&workplace, EXECUTORS[0]);
     kill_process(id_of(&child), Signal::TERM).unwrap();
     assert_ends_promptly(&workplace, child, 130, "error: interrupted\n");
 }
@@ -96,7 +103,7 @@ fn control_c_ends_a_transfer() {
         }}},
     });
     workplace.write("image.json", manifest.to_string());
-    let child = workplace.start(workplace.build_command("image.json"));
+    let child = start(workplace.build_command("image.json"));
     let deadline = Instant::now() + PATIENCE;
     while server.requests().is_empty() {
         assert!(Instant::now() < deadline, "the file is not asked for");
@@ -106,17 +113,43 @@ fn control_c_ends_a_transfer() {
     assert_ends_promptly(&workplace, child, 130, "error: interrupted\n");
 }
 
+/// Before the build begins there is nothing to tidy up, and nothing that delays the end.
+#[test]
+fn control_c_ends_the_reading_of_package_lists() {
+    needs![root];
+    let workplace = Workplace::new();
+    let server = Server::start().unwrap();
+    server.answer("/dists/stable/InRelease", [Answer::Silence]);
+    let recipe = format!(
+        "distribution: debian\nrelease: bookworm\n\
+         repositories:\n  - mirror: {}\n    suites: [stable]\n    keyring: keyring.gpg\n",
+        server.url("")
+    );
+    workplace.write("image.yaml", recipe);
+    workplace.write("keyring.gpg", "");
+    let child = start(workplace.build_command("image.yaml"));
+    let deadline = Instant::now() + PATIENCE;
+    while server.requests().is_empty() {
+        assert!(Instant::now() < deadline, "the list is not asked for");
+        std::thread::sleep(POLL);
+    }
+    kill_process_group(id_of(&child), Signal::INT).unwrap();
+    assert_ends_promptly(&workplace, child, 128 + 2, "");
+}
+
 #[test]
 fn a_build_that_is_killed_leaves_nothing_but_its_store() {
-    needs![root, tool("xz")];
-    let workplace = Workplace::new();
-    let child = start_long_build(&workplace);
-    kill_process(id_of(&child), Signal::KILL).unwrap();
-    let ran = workplace.wait(child);
-    assert_eq!((ran.code, ran.stderr.as_str()), (128 + 9, ""));
-    workplace.assert_nothing_runs();
-    // Scratch space is left, for the next build to remove.
-    workplace.assert_usable();
+    needs![root, tool("xz"), tool("bwrap")];
+    for executor in EXECUTORS {
+        let workplace = Workplace::new();
+        let child = start_long_build(&workplace, executor);
+        kill_process(id_of(&child), Signal::KILL).unwrap();
+        let ran = workplace.wait(child);
+        assert_eq!((ran.code, ran.stderr.as_str()), (128 + 9, ""));
+        workplace.assert_nothing_runs();
+        // Scratch space is left, for the next build to remove.
+        workplace.assert_usable();
+    }
 }
 
 #[test]
@@ -135,7 +168,7 @@ fn builds_that_are_killed_at_any_moment_change_no_later_result() {
     let workplace = Workplace::new();
     workplace.write("image.json", manifests::varied());
     for number in 0..KILLS {
-        let mut child = workplace.start(varied(&workplace));
+        let mut child = start(varied(&workplace));
         std::thread::sleep(whole * (2 * number + 1) / (2 * KILLS));
         child.kill().unwrap();
         let ran = workplace.wait(child);

@@ -4,7 +4,7 @@ use fs_err as fs;
 use osbuild_testing::needs;
 
 use crate::manifests;
-use crate::workplace::{Ran, Workplace};
+use crate::workplace::{Ran, Workplace, start};
 
 #[test]
 fn builds_at_the_same_time_give_equal_results() {
@@ -28,7 +28,7 @@ fn builds_at_the_same_time_give_equal_results() {
             "*",
         ]);
         command.args(["--output-directory", name]);
-        workplace.start(command)
+        start(command)
     });
     for build in builds {
         assert_eq!(workplace.wait(build), Ran::silent());

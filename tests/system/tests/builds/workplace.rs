@@ -98,17 +98,6 @@ impl Workplace {
         self.assert_usable();
     }
 
-    /// Starts a command in a process group of its own, as a shell does.
-    pub(crate) fn start(&self, mut command: Command) -> Child {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .unwrap()
-    }
-
     /// Waits for what was started.
     pub(crate) fn wait(&self, child: Child) -> Ran {
         self.ran(child.wait_with_output().unwrap())
@@ -172,6 +161,17 @@ impl Ran {
             stderr: String::new(),
         }
     }
+}
+
+/// Starts a command in a process group of its own, as a shell does.
+pub(crate) fn start(mut command: Command) -> Child {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap()
 }
 
 /// Shows `…/logs/SECONDS-PROCESS/…` as `…/logs/[run]/…`.
