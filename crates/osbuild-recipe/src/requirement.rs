@@ -52,6 +52,8 @@ fn implied_by_disk(disk: &Disk, architecture: Architecture) -> Vec<&'static str>
     let mut names = Vec::new();
     if disk.firmware.is_some() {
         names.push("systemd-sysv");
+        // Without a bus there are no logins by logind, and `systemctl` answers only root.
+        names.push("dbus");
         names.push("grub2-common");
     }
     if disk.has_bios() {

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result};
+use osbuild_packages::deb::date;
 use osbuild_packages::deb::download::Download;
 use osbuild_packages::deb::repository::Repository as Archive;
 
@@ -47,7 +49,7 @@ impl<'a> Recorder<'a> {
                 .clone()
                 .with_context(|| format!("the release file of {address} {suite} has no date"))?;
             let seconds = seconds_since_1970(&date)
-                .with_context(|| format!("`{date}`, the date of {address} {suite}, is not one"))?;
+                .with_context(|| format!("reading the date of {address} {suite}"))?;
             newest = newest.max(seconds);
             repositories.push(LockedRepository {
                 address: address.clone(),
@@ -94,36 +96,9 @@ impl Download for Recorder<'_> {
 }
 
 /// Reads the date of a release file, `Sat, 10 Jan 2026 09:13:41 UTC`.
-fn seconds_since_1970(date: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let mut words = date.split_whitespace().skip(1);
-    let day: i64 = words.next()?.parse().ok()?;
-    let month_word = words.next()?;
-    let month = MONTHS.iter().position(|name| *name == month_word)? as i64 + 1;
-    let year: i64 = words.next()?.parse().ok()?;
-    let mut clock = words
-        .next()?
-        .split(':')
-        .map(|part| part.parse::<i64>().ok());
-    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    if !matches!(words.next()?, "UTC" | "GMT" | "+0000") {
-        return None;
-    }
-    let days = days_since_1970(year, month, day);
-    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
-}
-
-/// Days of the Gregorian calendar, with years that begin in March so that leap days come last.
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let day_of_year = (153 * month + 2) / 5 + day - 1;
-    year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - 719_468
+fn seconds_since_1970(text: &str) -> Result<i64> {
+    let since = date::parse(text)?.duration_since(UNIX_EPOCH)?;
+    Ok(since.as_secs().try_into()?)
 }
 
 #[cfg(test)]
@@ -139,7 +114,7 @@ mod tests {
             ("Sat, 10 Jan 2026 09:13:41 CET", None),
             ("yesterday", None),
         ] {
-            assert_eq!(seconds_since_1970(date), seconds, "{date}");
+            assert_eq!(seconds_since_1970(date).ok(), seconds, "{date}");
         }
     }
 }
