@@ -10,7 +10,7 @@ const MONTHS: [&str; 12] = [
 const SECONDS_PER_DAY: u64 = 86_400;
 
 /// Reads a date in the form of RFC 5322; only UTC is allowed, as the repository format demands.
-pub(super) fn parse(text: &str) -> Result<SystemTime> {
+pub fn parse(text: &str) -> Result<SystemTime> {
     parse_parts(text)
         .with_context(|| format!("`{text}` is not a date such as `Sat, 11 Jul 2026 10:16:37 UTC`"))
 }

@@ -4,7 +4,7 @@ pub mod apt_configuration;
 pub mod archive;
 pub mod control;
 pub mod database;
-mod date;
+pub mod date;
 mod decompress;
 pub mod download;
 mod index_cache;
