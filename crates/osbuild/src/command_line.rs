@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Builds operating-system images.
 ///
 /// `osbuild build` takes a recipe, the file a person writes, or a manifest. `osbuild MANIFEST` is the
-/// command line of upstream osbuild.
+/// command line of upstream osbuild, as far as it is there.
 #[derive(Debug, Parser)]
 #[command(
     name = "osbuild",
@@ -59,11 +59,12 @@ pub(crate) struct ManifestArguments {
     )]
     pub(crate) store: PathBuf,
 
-    /// Keep the result of a pipeline or stage, by name or id; `*`, `?` and `[…]` match (repeatable)
+    /// Keep the tree of a pipeline or stage in the store, by name or id; `*`, `?` and `[…]` match (repeatable)
     #[arg(long, value_name = "GLOB")]
     pub(crate) checkpoint: Vec<String>,
 
-    /// Copy the tree of a pipeline, by name or id, to the output directory (repeatable)
+    /// Build a pipeline and copy its tree, by name or id, to the output directory (repeatable); without it nothing is
+    /// built, and sources are downloaded
     #[arg(long, value_name = "NAME")]
     pub(crate) export: Vec<String>,
 
@@ -79,7 +80,7 @@ pub(crate) struct ManifestArguments {
     #[arg(long)]
     pub(crate) inspect: bool,
 
-    /// How to tell what happens
+    /// How to tell what happens: the log, unless `--json` or `--quiet` is given
     #[arg(long, value_name = "NAME")]
     pub(crate) monitor: Option<MonitorName>,
 
