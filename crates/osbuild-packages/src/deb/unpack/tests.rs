@@ -346,7 +346,7 @@ fn configuration_files_wait_unless_the_tree_is_new() {
             .file("./etc/a", 0o644, "package's")
             .file("./etc/b", 0o644, "package's")
     };
-    let digest = Some("6f1ed002ab5595859014ebf0951522d9".to_owned());
+    let digest = Some("50a046035125bc6f617ea28ef234cd36".to_owned());
     for (conffiles, expected, files) in [
         (
             Conffiles::Aside,
@@ -380,11 +380,7 @@ fn configuration_files_wait_unless_the_tree_is_new() {
         assert_eq!(files.map(|file| place.read(file)), ["package's"; 2]);
         assert_eq!(place.read("etc/a"), "the caller's");
         if conffiles == Conffiles::InPlace {
-            let found = unpacked[0].conffiles[&b"/etc/b"[..]].clone();
-            assert_eq!(
-                found.map(|text| text.len()),
-                digest.as_ref().map(String::len)
-            );
+            assert_eq!(unpacked[0].conffiles[&b"/etc/b"[..]], digest);
         }
     }
 }

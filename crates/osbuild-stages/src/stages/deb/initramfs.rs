@@ -83,7 +83,7 @@ pub(super) fn make(environment: &Environment<'_>) -> Result<bool> {
 
 fn run(environment: &Environment<'_>, mode: &str, directory: &str, version: &str) -> Result<()> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    // The same bytes come out, sooner.
+    // For zstd(1), which would use one: mkinitramfs passes no number of threads.
     let variables = [("ZSTD_NBTHREADS", threads.to_string())];
     let variables: Vec<_> = variables
         .iter()
