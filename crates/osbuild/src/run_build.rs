@@ -64,5 +64,9 @@ pub(crate) fn run_build(
     if interrupts.came() && outcome.failure.is_some() {
         outcome.failure = Some(FailedAt::Interrupted);
     }
+    if !options.checkpoints.is_empty() {
+        // What was kept on request is to survive a power cut, too.
+        store.flush()?;
+    }
     Ok(Built { outcome, store })
 }
