@@ -54,6 +54,8 @@ fn run(context: &StageContext) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
     use osbuild_stage_api::testing::StageTest;
     use serde_json::json;
@@ -74,7 +76,6 @@ mod tests {
             "a 0644 \"1\"\nb 0644 \"1\"\nc 0644 \"2\"\nd 0644 \"2\"\n\
              etc/ 0755\netc/os-release -> ../usr/lib/os-release\n"
         );
-        use std::os::unix::fs::MetadataExt;
         assert_eq!(fs_err::metadata(test.path("a")).unwrap().nlink(), 2);
     }
 

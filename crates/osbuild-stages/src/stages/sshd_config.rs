@@ -99,7 +99,7 @@ mod tests {
     use osbuild_stage_api::testing::StageTest;
     use serde_json::json;
 
-    fn run_on(config: Value, before: &str) -> String {
+    fn run_on(config: &Value, before: &str) -> String {
         let test = StageTest::new(&STAGE, json!({"config": config}))
             .file(FILE, before)
             .mode(FILE, 0o600);
@@ -121,7 +121,7 @@ mod tests {
         let before = "#PermitRootLogin yes\npasswordauthentication  yes\nPasswordAuthentication yes\n\
                       ClientAliveInterval 180\nSubsystem sftp x\n";
         assert_eq!(
-            run_on(config, before),
+            run_on(&config, before),
             "#PermitRootLogin yes\npasswordauthentication no\nPasswordAuthentication yes\n\
              ClientAliveInterval 180\nSubsystem sftp x\n\
              ChallengeResponseAuthentication yes\nPermitRootLogin prohibit-password\n"
@@ -131,10 +131,10 @@ mod tests {
     #[test]
     fn a_last_line_without_an_end_is_ended_first() {
         assert_eq!(
-            run_on(json!({"PermitRootLogin": false}), "UsePAM yes"),
+            run_on(&json!({"PermitRootLogin": false}), "UsePAM yes"),
             "UsePAM yes\nPermitRootLogin no\n"
         );
-        assert_eq!(run_on(json!({}), "UsePAM yes"), "UsePAM yes");
+        assert_eq!(run_on(&json!({}), "UsePAM yes"), "UsePAM yes");
     }
 
     #[test]

@@ -243,7 +243,7 @@ mod tests {
                     let file = fs_err::File::options().write(true).open(inputs.join(name));
                     file.unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
                 }
-                let folder = std::fs::File::open(inputs).unwrap();
+                let folder = fs_err::File::open(inputs).unwrap();
                 folder.set_modified(std::time::UNIX_EPOCH).unwrap();
                 let _ = test.run().success();
                 fs_err::read(test.path("out.tar")).unwrap()

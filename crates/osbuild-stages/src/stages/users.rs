@@ -200,7 +200,7 @@ mod tests {
     const USERADD: &str = r#"tree=$2; for name; do :; done
 echo "$name:x:$(id -u):$(id -g)::/home/$name:/bin/sh" >>"$tree/etc/passwd"; mkdir -p "$tree/home/$name""#;
 
-    fn test(users: serde_json::Value, passwd: &str) -> StageTest {
+    fn test(users: &serde_json::Value, passwd: &str) -> StageTest {
         StageTest::new(&STAGE, json!({"users": users})).file("etc/passwd", passwd)
     }
 
@@ -212,7 +212,7 @@ echo "$name:x:$(id -u):$(id -g)::/home/$name:/bin/sh" >>"$tree/etc/passwd"; mkdi
             "bert": {"home": "", "shell": "", "description": "", "groups": []},
             "carl": {},
         });
-        let test = test(users, "")
+        let test = test(&users, "")
             .program("useradd", USERADD)
             .program("passwd", "true");
         assert_eq!(
@@ -233,7 +233,7 @@ echo "$name:x:$(id -u):$(id -g)::/home/$name:/bin/sh" >>"$tree/etc/passwd"; mkdi
             "bert": {},
         });
         let test = test(
-            users,
+            &users,
             "anna:x:1000:1000::/srv/anna:/bin/sh\nbert:x:1001:1001:::/bin/sh\n",
         )
         .directory("srv/anna")
@@ -249,7 +249,7 @@ echo "$name:x:$(id -u):$(id -g)::/home/$name:/bin/sh" >>"$tree/etc/passwd"; mkdi
     #[test]
     fn a_missing_home_is_made_inside_the_tree() {
         let test = test(
-            json!({"anna": {}}),
+            &json!({"anna": {}}),
             "anna:x:1000:1000::/home/anna:/bin/sh\n",
         )
         .program("mount", "true")
@@ -271,7 +271,11 @@ echo "$name:x:$(id -u):$(id -g)::/home/$name:/bin/sh" >>"$tree/etc/passwd"; mkdi
 
     #[test]
     fn the_number_of_an_existing_user_stays() {
-        let ran = test(json!({"anna": {"uid": 5}}), "anna:x:1000:1000::/:/bin/sh\n").run();
+        let ran = test(
+            &json!({"anna": {"uid": 5}}),
+            "anna:x:1000:1000::/:/bin/sh\n",
+        )
+        .run();
         assert_eq!(ran.result.unwrap_err().downcast_ref(), Some(&ExitWith(1)));
         assert_eq!(ran.log, "Error: can't set uid of existing user 'anna'\n");
     }
@@ -279,7 +283,7 @@ echo "$name:x:$(id -u):$(id -g)::/home/$name:/bin/sh" >>"$tree/etc/passwd"; mkdi
     #[test]
     fn keys_are_added_to_the_end() {
         let users = json!({"anna": {"keys": ["ssh-ed25519 A", "ssh-rsa B"], "key": "ssh-rsa C"}});
-        let test = test(users, "").program("useradd", USERADD);
+        let test = test(&users, "").program("useradd", USERADD);
         test.run().success();
         let file = "home/anna/.ssh/authorized_keys";
         assert_eq!(
@@ -300,7 +304,7 @@ echo "$name:x:$(id -u):$(id -g)::/home/$name:/bin/sh" >>"$tree/etc/passwd"; mkdi
 
     #[test]
     fn a_name_that_useradd_refuses_fails_the_stage() {
-        let test = test(json!({"_": {}}), "").program("useradd", "echo invalid >&2; exit 3");
+        let test = test(&json!({"_": {}}), "").program("useradd", "echo invalid >&2; exit 3");
         assert_eq!(
             test.run().error(),
             "CalledProcessError: Command '['useradd', '--root', 'TREE', '_']' returned non-zero exit status 3."
