@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_machine_that_ends_is_not_waited_for() {
         let (reader, writer) = io::pipe().unwrap();
-        let mut console = Console::new(nowhere(), reader, Instant::now() + Duration::from_secs(60));
+        let mut console = Console::new(nowhere(), reader, Instant::now() + Duration::from_mins(1));
         drop(writer);
         let started = Instant::now();
         assert!(
