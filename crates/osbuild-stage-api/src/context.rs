@@ -209,7 +209,7 @@ impl StageContext {
 
     /// Mounts `/proc`, `/dev` and `/sys` in the tree, to run its programs.
     pub fn chroot(&self) -> Result<Chroot<'_>> {
-        Chroot::enter(self, self.tree(), &[])
+        Chroot::enter(self, self.tree())
     }
 
     /// Writes a line to the stage's log.
