@@ -1,9 +1,9 @@
 //! What a stage needs of the host: inputs, devices and mounts, made before it runs and undone after.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Mutex;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use indexmap::IndexMap;
 use osbuild_host_modules::{
     DeviceRequest, InputRequest, MountRequest, ObjectSource, device, input, mount,
@@ -130,6 +130,11 @@ impl HostServices {
         objects: &Objects<'_>,
     ) -> Result<()> {
         let module = input(&description.kind).context("no such input is built in")?;
+        // The schema's pattern has no end: `a/../../x` matches it, and would be made on the host.
+        ensure!(
+            is_relative(name),
+            "the name of an input is a path that does not lead upwards"
+        );
         let target = places.inputs.join(name);
         fs_err::create_dir_all(&target)?;
         let references = description
@@ -231,9 +236,30 @@ impl HostServices {
     }
 }
 
+/// Tells whether a path stays below the directory it is joined to.
+fn is_relative(path: &str) -> bool {
+    let mut components = Path::new(path).components();
+    !path.is_empty() && components.all(|component| matches!(component, Component::Normal(_)))
+}
+
 fn failure(kind: &str, module: &str, name: &str, error: anyhow::Error) -> ServiceFailure {
     ServiceFailure {
         module: format!("{kind}/{module}"),
         error: error.context(format!("`{name}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_relative;
+
+    #[test]
+    fn names_of_inputs_stay_below_their_folder() {
+        for name in ["tree", "packages.x", "a/b"] {
+            assert!(is_relative(name), "{name}");
+        }
+        for name in ["", "/", "/etc", "..", "../x", "a/../../x", "./a"] {
+            assert!(!is_relative(name), "{name}");
+        }
     }
 }

@@ -13,6 +13,7 @@ use crate::outcome::PipelineOutcome;
 use crate::plan::Step;
 use crate::run_stage::{BuildContext, StageRun, run_stage};
 use crate::schedule::EventSender;
+use crate::stage_log;
 
 /// Tells which results are to be kept beyond this run.
 pub(crate) type Checkpoints = std::collections::BTreeSet<StageId>;
@@ -56,7 +57,7 @@ fn build_tree(
     let root = build_root_of(context, pipeline)?;
     let builder = begin_tree(context, pipeline, step)?;
     let tree = builder.tree();
-    let logs = logs.join(&pipeline.name);
+    let logs = logs.join(stage_log::directory_name(&pipeline.name, step.pipeline));
     for (index, stage) in pipeline.stages.iter().enumerate().skip(step.first_stage) {
         let run = StageRun {
             pipeline,

@@ -38,6 +38,21 @@ fn remove_old_runs(logs: &Path) {
     }
 }
 
+/// Longest pipeline name that becomes a folder as it is; file systems allow 255 bytes.
+const MAXIMUM_NAME: usize = 100;
+
+/// Gives the name of a pipeline's folder: the pipeline's own where that is a plain word, as it is in almost every
+/// manifest. Any text can be the name of a pipeline, and none of them may lead out of the folder of logs.
+pub(crate) fn directory_name(pipeline: &str, number: usize) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let is_name = pipeline.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if is_name && pipeline.len() <= MAXIMUM_NAME && pipeline.chars().all(is_plain) {
+        pipeline.to_owned()
+    } else {
+        format!("pipeline {}", number + 1)
+    }
+}
+
 /// What a stage wrote: all of it in a file, the last [`MAXIMUM_OUTPUT`] bytes in memory.
 pub(crate) struct StageLog {
     file: fs::File,
@@ -97,6 +112,28 @@ impl StageLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_name_of_a_pipeline_leads_out_of_the_folder_of_logs() {
+        for name in ["tree", "build-build", "image.v2", "x86_64"] {
+            assert_eq!(directory_name(name, 4), name);
+        }
+        let long = "a".repeat(256);
+        for name in [
+            "",
+            ".",
+            "..",
+            "../x",
+            "/x",
+            "a/b",
+            "a\0",
+            "a\nb",
+            "\u{1b}[31m",
+            &long,
+        ] {
+            assert_eq!(directory_name(name, 4), "pipeline 5", "{name:?}");
+        }
+    }
 
     #[test]
     fn a_log_keeps_all_on_disk_and_the_end_in_memory() {
