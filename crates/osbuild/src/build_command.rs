@@ -21,7 +21,7 @@ use crate::manifest_document::read_text;
 use crate::monitor::{LiveMonitor, LogMonitor, NullMonitor, OneAtATime, Paper, PlainMonitor};
 use crate::recipe_commands::{check_recipe, compile_recipe, is_recipe};
 use crate::report::stage_failure::failure_of;
-use crate::run_build::{BuildOptions, become_builder, run_build};
+use crate::run_build::{BuildOptions, become_builder, export_destination, run_build};
 use crate::{manifest_command, recipe_commands, tell};
 
 /// Parses the command line and does what it says.
@@ -132,19 +132,22 @@ fn work_of_manifest(arguments: &BuildArguments, catalog: &ModuleCatalog) -> Resu
             .with_hint(format!("its pipelines are: {}", names.join(", ")));
         return Err(failure.into());
     }
-    become_builder()?;
     let is_single = pipelines.len() == 1;
     let exports: Vec<ExportRequest> = pipelines
         .into_iter()
-        .map(|pipeline| ExportRequest {
-            destination: if is_single {
+        .map(|pipeline| {
+            let destination = if is_single {
                 arguments.output.clone()
             } else {
-                arguments.output.join(&pipeline)
-            },
-            pipeline,
+                export_destination(&arguments.output, &pipeline)?
+            };
+            Ok(ExportRequest {
+                destination,
+                pipeline,
+            })
         })
-        .collect();
+        .collect::<Result<_, Failure>>()?;
+    become_builder()?;
     let results = exports
         .iter()
         .map(|export| export.destination.clone())

@@ -13,12 +13,12 @@ use osbuild_manifest::validate::{errors_text, errors_value, validate};
 use osbuild_manifest::value::Value;
 
 use crate::command_line::{ManifestArguments, MonitorName};
-use crate::failure::{FailureKind, Failures};
+use crate::failure::{Failure, FailureKind, Failures};
 use crate::manifest_document::{ManifestDocument, read_text};
 use crate::mistaken_kind::recipe_as_manifest;
 use crate::monitor::{LogMonitor, NullMonitor, OneAtATime, Paper};
 use crate::report::{json_v2, stage_failure, text};
-use crate::run_build::{BuildOptions, become_builder, run_build};
+use crate::run_build::{BuildOptions, become_builder, export_destination, run_build};
 use crate::tell;
 
 /// Builds or inspects a manifest. The order of the checks decides which error wins, and is upstream's.
@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &ManifestArguments) -> Result<(), Failures> {
     }
     let options = BuildOptions {
         store: &arguments.store,
-        exports: export_requests(arguments),
+        exports: export_requests(arguments)?,
         checkpoints: checkpoints.clone(),
         stage_timeout: arguments.stage_timeout,
         // Upstream's callers read its log as one pipeline after another.
@@ -118,9 +118,9 @@ fn check(
 }
 
 /// Upstream keeps exports as a set, each below the word that asked for it.
-fn export_requests(arguments: &ManifestArguments) -> Vec<ExportRequest> {
+fn export_requests(arguments: &ManifestArguments) -> Result<Vec<ExportRequest>, Failure> {
     let Some(directory) = &arguments.output_directory else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
     let mut words: Vec<&String> = Vec::new();
     for word in &arguments.export {
@@ -130,9 +130,11 @@ fn export_requests(arguments: &ManifestArguments) -> Vec<ExportRequest> {
     }
     words
         .into_iter()
-        .map(|word| ExportRequest {
-            pipeline: word.clone(),
-            destination: directory.join(word),
+        .map(|word| {
+            Ok(ExportRequest {
+                pipeline: word.clone(),
+                destination: export_destination(directory, word)?,
+            })
         })
         .collect()
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use osbuild_engine::event::Observer;
 use osbuild_engine::execute::{BuildRequest, ExportRequest, build};
 use osbuild_engine::module_catalog::ModuleCatalog;
@@ -24,6 +24,24 @@ pub(crate) struct BuildOptions<'a> {
     pub(crate) checkpoints: BTreeSet<StageId>,
     pub(crate) stage_timeout: Option<Duration>,
     pub(crate) jobs: NonZeroUsize,
+}
+
+/// Gives the directory for one of several exports: the word that asked for it, below a common directory.
+///
+/// # Errors
+/// The word, which can be any text that a manifest has as the name of a pipeline, leads out of that directory.
+pub(crate) fn export_destination(directory: &Path, word: &str) -> Result<PathBuf, Failure> {
+    let stays_below = |component| matches!(component, Component::Normal(_));
+    if !word.is_empty() && Path::new(word).components().all(stays_below) {
+        return Ok(directory.join(word));
+    }
+    let error = anyhow!(
+        "the pipeline `{}` can not be exported under its name, which leads out of {}",
+        word.escape_debug(),
+        directory.display()
+    );
+    Err(Failure::new(FailureKind::Build, error)
+        .with_hint("rename the pipeline in the manifest, or export it by its id"))
 }
 
 /// A build that came to an end, and its store.
@@ -69,4 +87,19 @@ pub(crate) fn run_build(
         store.flush()?;
     }
     Ok(Built { outcome, store })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exports_stay_below_the_output_directory() {
+        let below = |word| export_destination(Path::new("out"), word).ok();
+        assert_eq!(below("image"), Some(PathBuf::from("out/image")));
+        assert_eq!(below("a/b"), Some(PathBuf::from("out/a/b")));
+        for word in ["", "/etc", "..", "../x", "a/../../x"] {
+            assert_eq!(below(word), None, "{word}");
+        }
+    }
 }
