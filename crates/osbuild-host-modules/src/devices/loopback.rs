@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use fs_err::File;
 use osbuild_sandbox::{LoopDevice, LoopOptions};
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, makedev, mknodat, openat2};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, makedev, mknodat, openat2};
 use serde::Deserialize;
 use serde_json::{Map, Number, json};
 
@@ -66,19 +66,31 @@ impl DeviceModule for Loopback {
     }
 }
 
-/// Opens a file below the tree; links in the tree do not lead out of it.
+/// Opens a file below the tree; links in the tree do not lead out of it, and neither does a device node: the kernel
+/// would attach the machine's own disk just as well.
 fn open_in_tree(tree: &Path, name: &str) -> Result<File> {
     let root = File::open(tree)?;
-    let file = openat2(
-        &root,
-        name.trim_start_matches('/'),
-        OFlags::RDWR | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::IN_ROOT,
-    )
-    .with_context(|| format!("opening `{name}` in the tree"))?;
-    let path = tree.join(name.trim_start_matches('/'));
-    Ok(File::from_parts(std::fs::File::from(file), path))
+    let below = name.trim_start_matches('/');
+    let open = |flags| {
+        openat2(
+            &root,
+            below,
+            flags | OFlags::CLOEXEC,
+            Mode::empty(),
+            ResolveFlags::IN_ROOT,
+        )
+        .with_context(|| format!("opening `{name}` in the tree"))
+    };
+    // Looked at before it is opened: opening a device may do something.
+    let kind = FileType::from_raw_mode(fstat(open(OFlags::PATH)?)?.st_mode);
+    if kind != FileType::RegularFile {
+        bail!("`{name}` in the tree is not a regular file");
+    }
+    let file = open(OFlags::RDWR)?;
+    Ok(File::from_parts(
+        std::fs::File::from(file),
+        tree.join(below),
+    ))
 }
 
 /// What part of the file becomes the device, in bytes.
@@ -305,6 +317,28 @@ mod tests {
     fn extent(options: Value) -> (u64, u64) {
         let plan = plan(options, 1 << 20).unwrap();
         (plan.extent.start, plan.extent.size)
+    }
+
+    #[test]
+    fn only_regular_files_of_the_tree_become_devices() {
+        osbuild_testing::needs![root];
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path();
+        fs_err::write(tree.join("image"), "x").unwrap();
+        for kind in [FileType::BlockDevice, FileType::Fifo] {
+            let name = format!("{kind:?}");
+            let mode = Mode::RUSR | Mode::WUSR;
+            // No driver has this number: were the node opened, the error would be another.
+            mknodat(CWD, tree.join(&name), kind, mode, makedev(4095, 1)).unwrap();
+            assert_eq!(
+                open_in_tree(tree, &name).unwrap_err().to_string(),
+                format!("`{name}` in the tree is not a regular file")
+            );
+        }
+        fs_err::os::unix::fs::symlink("/image", tree.join("link")).unwrap();
+        fs_err::os::unix::fs::symlink("/dev/null", tree.join("outwards")).unwrap();
+        assert!(open_in_tree(tree, "/link").is_ok());
+        assert!(open_in_tree(tree, "outwards").is_err());
     }
 
     #[test]
