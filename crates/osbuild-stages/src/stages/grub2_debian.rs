@@ -1,5 +1,6 @@
 //! Sets up GRUB in a Debian tree: boot menu, settings, modules, programs for UEFI.
 
+mod command_line;
 mod kernels;
 mod menu;
 mod programs;
@@ -68,7 +69,8 @@ fn usual_speed() -> u64 {
 }
 
 fn run(context: &StageContext) -> Result<()> {
-    let options: Options = context.options()?;
+    let mut options: Options = context.options()?;
+    options.kernel_opts = command_line::escape(options.kernel_opts.trim())?;
     let tree = context.tree_path()?;
     let kernels = kernels::find(&tree)?;
     for kernel in &kernels {

@@ -53,7 +53,7 @@ fn entry(options: &Options, kernel: &Kernel, directory: &str) -> String {
         has_initrd,
     } = kernel;
     let root = &options.root_fs_uuid;
-    let opts = match options.kernel_opts.trim() {
+    let opts = match options.kernel_opts.as_str() {
         "" => String::new(),
         text => format!(" {text}"),
     };
@@ -78,7 +78,7 @@ pub(super) fn settings(options: &Options) -> String {
     set("GRUB_DEFAULT", "0");
     set("GRUB_TIMEOUT", &options.timeout.to_string());
     set("GRUB_TIMEOUT_STYLE", style(options));
-    set("GRUB_CMDLINE_LINUX", options.kernel_opts.trim());
+    set("GRUB_CMDLINE_LINUX", &options.kernel_opts);
     set("GRUB_CMDLINE_LINUX_DEFAULT", "");
     if let Some(Serial { unit, speed }) = options.serial {
         set("GRUB_TERMINAL", "console serial");
