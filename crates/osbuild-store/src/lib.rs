@@ -26,6 +26,7 @@ mod copy;
 mod entry_lock;
 mod export;
 mod object;
+mod recognize;
 mod remove_tree;
 mod size;
 mod snapshot;

@@ -9,6 +9,7 @@ use osbuild_sandbox::file_lock;
 
 use crate::accounting::replace_file;
 use crate::object::{Object, ObjectInfo};
+use crate::recognize::refuse_foreign;
 use crate::size::MaximumSize;
 use crate::snapshot::{PlainCopy, Snapshotter};
 use crate::temporary::TemporaryDirectory;
@@ -55,6 +56,7 @@ impl Store {
         if fs_err::metadata(&root).is_ok_and(|metadata| !metadata.is_dir()) {
             bail!("it is a file and not a directory: delete it, or name another with --cache");
         }
+        refuse_foreign(&root)?;
         make_layout(&root)?;
         let lock = OpenOptions::new()
             .read(true)

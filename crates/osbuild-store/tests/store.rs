@@ -192,6 +192,53 @@ fn what_was_not_flushed_is_not_trusted_after_a_restart() {
     assert!(!again.tree().join("file").exists());
 }
 
+/// Opening empties `tmp` and `stage`: it must not do that to directories of others, the machine's own `/tmp` above all.
+#[test]
+fn what_is_not_a_store_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let refuse = |path: &Path| {
+        format!(
+            "{:#}",
+            Store::open(path, &StoreOptions::default()).unwrap_err()
+        )
+    };
+    let home = directory.path().join("home");
+    for file in ["tmp/mine", "stage/mine", "letter"] {
+        let file = home.join(file);
+        fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+        fs_err::write(file, "precious").unwrap();
+    }
+    assert!(
+        refuse(&home).contains("`letter` is in it"),
+        "{}",
+        refuse(&home)
+    );
+    fs_err::remove_file(home.join("letter")).unwrap();
+    assert!(
+        refuse(&home).contains("`tmp` is in it"),
+        "{}",
+        refuse(&home)
+    );
+    assert_eq!(names(&home), ["stage", "tmp"], "nothing was made");
+    for file in ["tmp/mine", "stage/mine"] {
+        assert_eq!(fs_err::read_to_string(home.join(file)).unwrap(), "precious");
+    }
+}
+
+/// Tools put downloads there before the first build.
+#[test]
+fn a_directory_with_downloads_alone_becomes_a_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let download = directory.path().join("sources/org.osbuild.files/sha256:00");
+    fs_err::create_dir_all(download.parent().unwrap()).unwrap();
+    fs_err::write(&download, "x").unwrap();
+    drop(Store::open(directory.path(), &StoreOptions::default()).unwrap());
+    // A store whose damaged `cache.info` was deleted, as the message about it says.
+    fs_err::remove_file(directory.path().join("cache.info")).unwrap();
+    drop(Store::open(directory.path(), &StoreOptions::default()).unwrap());
+    assert_eq!(fs_err::read_to_string(&download).unwrap(), "x");
+}
+
 #[test]
 fn an_object_made_by_upstream_is_used() {
     let directory = tempfile::tempdir().unwrap();
