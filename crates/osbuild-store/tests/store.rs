@@ -209,7 +209,7 @@ fn what_is_not_a_store_is_left_alone() {
         fs_err::write(file, "precious").unwrap();
     }
     assert!(
-        refuse(&home).contains("`letter` is in it"),
+        refuse(&home).contains("it is no store and not empty"),
         "{}",
         refuse(&home)
     );
