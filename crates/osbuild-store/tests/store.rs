@@ -215,7 +215,7 @@ fn what_is_not_a_store_is_left_alone() {
     );
     fs_err::remove_file(home.join("letter")).unwrap();
     assert!(
-        refuse(&home).contains("`tmp` is in it"),
+        refuse(&home).contains("it is no store and not empty"),
         "{}",
         refuse(&home)
     );
