@@ -248,21 +248,15 @@ echo "$name:x:$(id -u):$(id -g)::/home/$name:/bin/sh" >>"$tree/etc/passwd"; mkdi
 
     #[test]
     fn a_missing_home_is_made_inside_the_tree() {
+        osbuild_testing::needs![root];
         let test = test(
             &json!({"anna": {}}),
             "anna:x:1000:1000::/home/anna:/bin/sh\n",
         )
-        .program("mount", "true")
-        .program("umount", "true")
         .program("chroot", "mkdir -p \"$1/home/$3\"");
         let ran = test.run().success();
         assert!(
             ran.log.contains("$ chroot TREE mkhomedir_helper anna\n"),
-            "{}",
-            ran.log
-        );
-        assert!(
-            ran.log.contains("$ umount --lazy TREE/proc\n"),
             "{}",
             ran.log
         );
