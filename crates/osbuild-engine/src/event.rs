@@ -9,6 +9,11 @@ use crate::outcome::{SourceOutcome, StageOutcome};
 /// One thing that happened. Pipelines, stages and sources are named by their index in the manifest.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// The build begins: it is known what has to be done.
+    BuildStarted {
+        /// Pipelines whose trees will be made; the others are in the store, or nobody wants them.
+        pipelines: usize,
+    },
     /// A source starts to fetch its items.
     SourceStarted {
         /// Index in [`Manifest::sources`].
@@ -72,6 +77,11 @@ pub enum Event {
         /// Index in [`Manifest::pipelines`].
         pipeline: usize,
         /// Whether its tree is complete.
+        success: bool,
+    },
+    /// Nothing more will be made; what was asked for is handed out after this. Not told of a build that was interrupted.
+    BuildFinished {
+        /// Whether all was made.
         success: bool,
     },
 }

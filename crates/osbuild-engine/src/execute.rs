@@ -79,20 +79,18 @@ pub fn build(
         .collect();
     let plan = plan(manifest, &wanted, &StoreIndex(store))?;
     let mut outcome = Outcome::default();
+    let pipelines = plan.steps.len();
+    observer.event(manifest, &Event::BuildStarted { pipelines });
     fetch_sources(manifest, request, store, observer, &mut outcome)?;
-    if outcome.failure.is_some() {
-        return Ok(outcome);
-    }
-    if request.cancel.is_cancelled() {
+    if outcome.success() && request.cancel.is_cancelled() {
         outcome.failure = Some(FailedAt::Interrupted);
-        return Ok(outcome);
     }
     let built = Mutex::new(IndexMap::new());
     let objects = Objects {
         store,
         built: &built,
     };
-    if !plan.steps.is_empty() {
+    if outcome.success() && !plan.steps.is_empty() {
         let share = SandboxShare::create(store, &request.program)?;
         let context = BuildContext {
             store,
@@ -108,7 +106,11 @@ pub fn build(
         };
         run_steps(manifest, request, &context, &plan, observer, &mut outcome)?;
     }
-    if outcome.failure.is_none() {
+    let success = outcome.success();
+    if !request.cancel.is_cancelled() {
+        observer.event(manifest, &Event::BuildFinished { success });
+    }
+    if success {
         export_all(manifest, request, &plan, &objects)?;
         outcome.metadata = collect_metadata(manifest, &objects)?;
     }

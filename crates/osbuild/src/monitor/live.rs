@@ -116,7 +116,10 @@ impl Observer for LiveMonitor {
                     bar.finish_and_clear();
                 }
             }
-            Event::SourceLog { .. } | Event::StageOutput { .. } => {}
+            Event::BuildStarted { .. }
+            | Event::BuildFinished { .. }
+            | Event::SourceLog { .. }
+            | Event::StageOutput { .. } => {}
         }
     }
 }

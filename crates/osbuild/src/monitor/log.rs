@@ -78,7 +78,9 @@ impl Observer for LogMonitor {
                     outcome.duration.as_secs_f64()
                 ));
             }
-            Event::SourceProgress { .. }
+            Event::BuildStarted { .. }
+            | Event::BuildFinished { .. }
+            | Event::SourceProgress { .. }
             | Event::SourceFinished { .. }
             | Event::PipelineFinished { .. } => {}
         }
