@@ -63,6 +63,15 @@ pub enum Event {
         /// The bytes as they came, at most one pipe buffer.
         bytes: Vec<u8>,
     },
+    /// A foreign input, device or mount of a stage says something on the host. This is not part of the stage's output.
+    ServiceLog {
+        /// Index in [`Manifest::pipelines`].
+        pipeline: usize,
+        /// Index in the pipeline.
+        stage: usize,
+        /// `UID (MODULE): TEXT`, without a newline.
+        line: String,
+    },
     /// A stage ended.
     StageFinished {
         /// Index in [`Manifest::pipelines`].

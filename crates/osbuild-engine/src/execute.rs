@@ -26,6 +26,9 @@ use crate::run_pipeline::run_pipeline;
 use crate::run_stage::BuildContext;
 use crate::{schedule, stage_log};
 
+/// Where sockets are unless the caller says otherwise.
+pub const DEFAULT_RUN_DIRECTORY: &str = "/run/osbuild";
+
 /// What a build is asked to do.
 #[derive(Debug)]
 pub struct BuildRequest {
@@ -39,6 +42,8 @@ pub struct BuildRequest {
     pub stage_timeout: Option<Duration>,
     /// Pipelines that run side by side at most.
     pub jobs: NonZeroUsize,
+    /// Where the sockets are that foreign modules talk through; made when the first is needed.
+    pub run_directory: PathBuf,
     /// Ends the build when cancelled.
     pub cancel: CancelToken,
 }

@@ -4,7 +4,7 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | [`module_catalog`] | finds the modules that a manifest names |
+//! | [`module_catalog`] | finds the modules that a manifest names, built in or in a library directory |
 //! | [`plan`] | decides what to fetch, reuse and build, as data |
 //! | [`execute`] | carries a plan out: sources, then pipelines side by side |
 //! | `run_pipeline` | one tree, stage after stage |
@@ -18,9 +18,11 @@ mod build_root;
 pub mod event;
 pub mod execute;
 pub mod export;
+mod external;
 pub mod host_runner;
 mod host_services;
 pub mod module_catalog;
+mod module_library;
 pub mod outcome;
 pub mod plan;
 mod run_pipeline;

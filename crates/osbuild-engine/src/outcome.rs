@@ -124,6 +124,9 @@ pub struct StageOutcome {
     pub ending: Ending,
     /// What it wrote, both streams; the beginning is left out when it is longer than [`MAXIMUM_OUTPUT`].
     pub output: String,
+    /// What it reported on the socket of a foreign module: `{"type": "exception", "data": {"type", "value",
+    /// "traceback"}}`; upstream passes it on as it came.
+    pub error: Option<serde_json::Value>,
     /// What it left in its metadata file.
     pub metadata: Option<serde_json::Value>,
     /// From the first preparation to the recorded result.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use fs_err as fs;
 use osbuild_manifest::manifest::{Pipeline, Stage};
+use osbuild_manifest::module::ModuleKind;
 use osbuild_sandbox::build_root::Program;
 use osbuild_sandbox::{CancelToken, Limits, Reason, build_root_spec};
 use osbuild_store::Store;
@@ -91,6 +92,7 @@ pub(crate) fn run_stage(
         success,
         ending,
         output: log.into_text(),
+        error: None,
         metadata,
         duration: start.elapsed(),
         log: path,
@@ -123,8 +125,12 @@ fn run_in_sandbox(
     let mut request = context.share.request(run.root, world, run.tree, module);
     request.capabilities = context
         .catalog
-        .capabilities(&run.stage.name)
+        .capabilities(run.stage.kind, &run.stage.name)
         .with_context(|| format!("reading the capabilities of `{}`", run.stage.name))?;
+    if run.stage.kind == ModuleKind::Assembler {
+        let (variable, value) = osbuild_stages::ASSEMBLER_ENVIRONMENT;
+        request.environment.push((variable.into(), value.into()));
+    }
     request.source_epoch = run.pipeline.source_epoch.map(|epoch| epoch.to_string());
     let limits = Limits {
         timeout: context.stage_timeout,

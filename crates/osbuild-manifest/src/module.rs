@@ -80,6 +80,12 @@ pub trait ModuleIndex {
         let _ = kind;
         Vec::new()
     }
+
+    /// Gives the schema for manifests of a format that belongs to these modules, instead of the built-in one.
+    fn manifest_schema(&self, version: Version) -> Option<Arc<Schema>> {
+        let _ = version;
+        None
+    }
 }
 
 /// What a module's metadata says.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use osbuild_engine::event::Observer;
-use osbuild_engine::execute::{BuildRequest, ExportRequest, build};
+use osbuild_engine::execute::{BuildRequest, DEFAULT_RUN_DIRECTORY, ExportRequest, build};
 use osbuild_engine::module_catalog::ModuleCatalog;
 use osbuild_engine::outcome::{FailedAt, Outcome};
 use osbuild_manifest::manifest::{Manifest, StageId};
@@ -76,6 +76,7 @@ pub(crate) fn run_build(
         checkpoints: options.checkpoints.clone(),
         stage_timeout: options.stage_timeout,
         jobs: options.jobs,
+        run_directory: PathBuf::from(DEFAULT_RUN_DIRECTORY),
         cancel,
     };
     let mut outcome = build(manifest, &request, &store, catalog, observer)?;

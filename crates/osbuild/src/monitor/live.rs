@@ -119,7 +119,8 @@ impl Observer for LiveMonitor {
             Event::BuildStarted { .. }
             | Event::BuildFinished { .. }
             | Event::SourceLog { .. }
-            | Event::StageOutput { .. } => {}
+            | Event::StageOutput { .. }
+            | Event::ServiceLog { .. } => {}
         }
     }
 }

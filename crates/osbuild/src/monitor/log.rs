@@ -61,6 +61,7 @@ impl Observer for LogMonitor {
                 self.paper
                     .write(&format!("source/{name} ({name}): {line}\n"));
             }
+            Event::ServiceLog { line, .. } => self.paper.write(&format!("{line}\n")),
             Event::PipelineStarted { pipeline, .. } => {
                 self.pipeline_started(&manifest.pipelines[*pipeline]);
             }
@@ -206,6 +207,7 @@ mod tests {
             success: true,
             ending: Ending::Exited { status: 0 },
             output: String::new(),
+            error: None,
             metadata: None,
             duration: Duration::from_millis(250),
             free_bytes: None,

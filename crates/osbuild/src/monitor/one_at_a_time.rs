@@ -71,6 +71,7 @@ fn pipeline_of(event: &Event) -> Option<usize> {
         Event::PipelineStarted { pipeline, .. }
         | Event::StageStarted { pipeline, .. }
         | Event::StageOutput { pipeline, .. }
+        | Event::ServiceLog { pipeline, .. }
         | Event::StageFinished { pipeline, .. }
         | Event::PipelineFinished { pipeline, .. } => Some(*pipeline),
         _ => None,

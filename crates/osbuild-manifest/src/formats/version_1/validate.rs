@@ -21,7 +21,8 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
 /// build pipelines, which upstream checks once more, with the same result.
 pub(crate) fn validate(manifest: &Value, modules: &dyn ModuleIndex) -> Vec<ValidationError> {
     let mut checks = Checks::new(modules, Version::One);
-    checks.schema(&SCHEMA, manifest, &[]);
+    let own = modules.manifest_schema(Version::One);
+    checks.schema(own.as_deref().unwrap_or(&SCHEMA), manifest, &[]);
     let mut path: Vec<PathElement> = vec!["pipeline".into()];
     let mut next = manifest.get("pipeline");
     while let Some(pipeline) = next {

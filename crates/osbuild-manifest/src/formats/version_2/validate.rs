@@ -23,7 +23,8 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
 /// stands, or is added where that schema has nothing to say.
 pub(crate) fn validate(manifest: &Value, modules: &dyn ModuleIndex) -> Vec<ValidationError> {
     let mut checks = Checks::new(modules, Version::Two);
-    checks.schema(&SCHEMA, manifest, &[]);
+    let own = modules.manifest_schema(Version::Two);
+    checks.schema(own.as_deref().unwrap_or(&SCHEMA), manifest, &[]);
     for (name, source) in manifest
         .get("sources")
         .and_then(Value::as_object)
