@@ -9,6 +9,7 @@
 //! | `supervise` | reads output, watches time and [`CancelToken`] until the sandbox is gone |
 //! | [`device_directory`], [`mount`], [`loop_device`] | guards that undo themselves when dropped |
 //! | [`privilege`] | tells in words what is missing when mounts are not allowed |
+//! | [`descriptor`] | takes descriptors that the caller of this program left open |
 //! | [`file_lock`] | open-file-description locks |
 //! | `syscalls` | the only `unsafe` of the workspace |
 //!
@@ -18,6 +19,7 @@ pub mod bubblewrap;
 pub mod build_root;
 pub mod cancel;
 pub mod capability;
+pub mod descriptor;
 pub mod device_directory;
 pub mod executor;
 pub mod file_lock;

@@ -248,6 +248,21 @@ pub(crate) fn take_inherited(number: RawFd) -> io::Result<OwnedFd> {
     }
 }
 
+/// Duplicates whatever this process has open at a number, closed on exec.
+pub(crate) fn duplicate_number(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl answers EBADF to a number that is not open, and the duplicate is owned by nobody else.
+    unsafe {
+        let duplicate = check(libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3))?;
+        Ok(OwnedFd::from_raw_fd(duplicate))
+    }
+}
+
+/// Keeps whatever is open at a number from programs that this process starts.
+pub(crate) fn close_on_exec(number: RawFd) -> io::Result<()> {
+    // SAFETY: F_SETFD touches no memory.
+    check(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) }).map(drop)
+}
+
 /// Moves the calling thread, which must be the only one, into its own copy of the mount namespace.
 pub(crate) fn unshare_mounts() -> io::Result<()> {
     // SAFETY: unsharing the file-system attributes surprises only other threads, and CLONE_FILES is not given.
