@@ -7,12 +7,15 @@ use std::process::ExitCode;
 use osbuild_stage_api::{StageModule, run_stage};
 
 use crate::runners;
-use crate::table::STAGES;
+use crate::table::{ASSEMBLERS, STAGES};
 
 /// Every module's name starts so; the program itself is never called that.
 const NAME_PREFIX: &str = "org.osbuild.";
 /// Where the sandbox has stages.
 const STAGE_DIRECTORY: &str = "/run/osbuild/bin";
+/// Set in the environment of an assembler. Its name and place in the sandbox are those of a stage, and stages of the same
+/// name exist: `org.osbuild.tar`. Upstream tells them apart by which program it shows there; ours is always the same.
+pub const ASSEMBLER_ENVIRONMENT: (&str, &str) = ("OSBUILD_MODULE_KIND", "assembler");
 /// Where the sandbox has the runner.
 const RUNNER_DIRECTORY: &str = "/run/osbuild/runner";
 /// A program that can not be run, as shells say it.
@@ -22,24 +25,32 @@ const NOT_FOUND: u8 = 127;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role<'a> {
     Stage(&'a str),
+    Assembler(&'a str),
     Runner,
     Unknown(&'a str),
 }
 
 /// Finds a stage by its full name.
 pub fn lookup(name: &str) -> Option<&'static StageModule> {
-    let index = STAGES
-        .binary_search_by_key(&name, |stage| stage.name)
+    find(STAGES, name)
+}
+
+fn find(table: &'static [StageModule], name: &str) -> Option<&'static StageModule> {
+    let index = table
+        .binary_search_by_key(&name, |module| module.name)
         .ok()?;
-    Some(&STAGES[index])
+    Some(&table[index])
 }
 
 /// Runs the module that `argv[0]` names; `None` if it names none, so this is the command line.
 ///
 /// To be called before the command line is parsed: modules have no options of ours.
 pub fn run_module(argv0: &OsStr) -> Option<ExitCode> {
-    Some(match role(argv0)? {
+    let (variable, value) = ASSEMBLER_ENVIRONMENT;
+    let is_assembler = std::env::var_os(variable).is_some_and(|kind| kind == value);
+    Some(match role(argv0, is_assembler)? {
         Role::Stage(name) => run_stage(lookup(name)?),
+        Role::Assembler(name) => run_stage(find(ASSEMBLERS, name)?),
         Role::Runner => runners::run(std::env::args_os().skip(1)),
         Role::Unknown(name) => {
             osbuild_stage_api::Output::standard().line(format_args!(
@@ -50,7 +61,7 @@ pub fn run_module(argv0: &OsStr) -> Option<ExitCode> {
     })
 }
 
-fn role(argv0: &OsStr) -> Option<Role<'_>> {
+fn role(argv0: &OsStr, is_assembler: bool) -> Option<Role<'_>> {
     let path = Path::new(argv0);
     let name = path.file_name()?.to_str()?;
     let is_in = |directory: &str| path.parent() == Some(Path::new(directory));
@@ -60,8 +71,11 @@ fn role(argv0: &OsStr) -> Option<Role<'_>> {
     if !is_in(STAGE_DIRECTORY) && !name.starts_with(NAME_PREFIX) {
         return None;
     }
-    Some(if lookup(name).is_some() {
+    let is_stage = !is_assembler && lookup(name).is_some();
+    Some(if is_stage {
         Role::Stage(name)
+    } else if find(ASSEMBLERS, name).is_some() {
+        Role::Assembler(name)
     } else if runners::is_runner(name) {
         Role::Runner
     } else {
@@ -72,6 +86,23 @@ fn role(argv0: &OsStr) -> Option<Role<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_engine_says_when_a_name_means_an_assembler() {
+        for (name, is_assembler, expected) in [
+            ("org.osbuild.tar", false, Role::Stage("org.osbuild.tar")),
+            ("org.osbuild.tar", true, Role::Assembler("org.osbuild.tar")),
+            (
+                "org.osbuild.mkdir",
+                true,
+                Role::Unknown("org.osbuild.mkdir"),
+            ),
+            ("org.osbuild.debian", true, Role::Runner),
+        ] {
+            let path = format!("/run/osbuild/bin/{name}");
+            assert_eq!(role(OsStr::new(&path), is_assembler), Some(expected));
+        }
+    }
 
     #[test]
     fn the_name_it_was_started_by_decides() {
@@ -97,7 +128,7 @@ mod tests {
             ("osbuild", None),
             ("", None),
         ] {
-            assert_eq!(role(OsStr::new(argv0)), expected, "{argv0}");
+            assert_eq!(role(OsStr::new(argv0), false), expected, "{argv0}");
         }
     }
 }

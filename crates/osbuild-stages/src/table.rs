@@ -1,8 +1,8 @@
-//! Every stage, sorted by name: one row per line, so that two branches that add one each merge.
+//! Every stage and assembler, sorted by name: one row per line, so that two branches that add one each merge.
 
 use osbuild_stage_api::StageModule;
 
-use crate::stages;
+use crate::{assemblers, stages};
 
 /// Every stage, sorted by name.
 #[rustfmt::skip]
@@ -61,4 +61,12 @@ pub static STAGES: &[StageModule] = &[
     stages::write_device::STAGE,
     stages::xz::STAGE,
     stages::zstd::STAGE,
+];
+
+/// Every assembler, sorted by name.
+#[rustfmt::skip]
+pub static ASSEMBLERS: &[StageModule] = &[
+    assemblers::error::ASSEMBLER,
+    assemblers::noop::ASSEMBLER,
+    assemblers::tar::ASSEMBLER,
 ];

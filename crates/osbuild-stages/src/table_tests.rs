@@ -1,4 +1,4 @@
-//! What holds for every stage: names, files, and options that agree with the published schema.
+//! What holds for every stage and assembler: names, files, and options that agree with the published schema.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,11 @@ use osbuild_stage_api::StageModule;
 use osbuild_stage_api::option_shape::OptionShape;
 use serde_json::Value;
 
-use crate::STAGES;
+use crate::{ASSEMBLERS, STAGES};
 
 #[test]
-fn the_table_is_sorted_and_has_no_name_twice() {
-    for pair in STAGES.windows(2) {
+fn the_tables_are_sorted_and_have_no_name_twice() {
+    for pair in STAGES.windows(2).chain(ASSEMBLERS.windows(2)) {
         assert!(
             pair[0].name < pair[1].name,
             "{} comes before {}",
@@ -22,8 +22,15 @@ fn the_table_is_sorted_and_has_no_name_twice() {
 }
 
 #[test]
-fn every_pair_of_files_is_in_the_table_and_named_after_its_stage() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/stages");
+fn every_pair_of_files_is_in_its_table_and_named_after_its_module() {
+    compare_files("stages", STAGES);
+    compare_files("assemblers", ASSEMBLERS);
+}
+
+fn compare_files(folder: &str, table: &[StageModule]) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src")
+        .join(folder);
     let files: Vec<PathBuf> = fs_err::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -37,13 +44,14 @@ fn every_pair_of_files_is_in_the_table_and_named_after_its_stage() {
             .filter_map(|name| name.strip_suffix(suffix).map(str::to_owned))
             .collect()
     };
-    let expected: BTreeSet<_> = STAGES.iter().map(|stage| file_stem(stage.name)).collect();
-    assert_eq!(with_suffix(".rs"), expected, "stages/*.rs and the table");
-    assert_eq!(
-        with_suffix(".meta.json"),
-        expected,
-        "stages/*.meta.json and the table"
-    );
+    let expected: BTreeSet<_> = table.iter().map(|module| file_stem(module.name)).collect();
+    for suffix in [".rs", ".meta.json"] {
+        assert_eq!(
+            with_suffix(suffix),
+            expected,
+            "{folder}/*{suffix} and the table"
+        );
+    }
 }
 
 fn file_stem(name: &str) -> String {
@@ -54,7 +62,7 @@ fn file_stem(name: &str) -> String {
 
 #[test]
 fn every_description_has_the_published_form() {
-    for stage in STAGES {
+    for stage in STAGES.iter().chain(ASSEMBLERS) {
         let meta = meta(stage);
         let known = [
             "summary",
@@ -95,7 +103,7 @@ fn every_description_has_the_published_form() {
 
 #[test]
 fn every_stage_reads_the_options_that_its_schema_lists() {
-    for stage in STAGES {
+    for stage in STAGES.iter().chain(ASSEMBLERS) {
         let meta = meta(stage);
         let root = meta
             .get("schema_2")

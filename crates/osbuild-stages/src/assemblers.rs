@@ -1,0 +1,5 @@
+//! The assemblers, one pair of files each.
+
+pub(crate) mod error;
+pub(crate) mod noop;
+pub(crate) mod tar;
