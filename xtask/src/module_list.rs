@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::stage_list;
+use crate::stage_list::{self, ASSEMBLERS};
 
 const HOST_MODULES: &str = "crates/osbuild-host-modules/src";
 const HOST_TABLE_START: &str = "pub static HOST_MODULES";
@@ -17,6 +17,7 @@ const STAGES: &str = "crates/osbuild-stages/src";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Stage,
+    Assembler,
     Source,
     Input,
     Device,
@@ -24,8 +25,9 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Stage,
+        Self::Assembler,
         Self::Source,
         Self::Input,
         Self::Device,
@@ -52,12 +54,17 @@ pub(crate) struct Module {
 pub(crate) fn read(workspace: &Path) -> Result<Vec<Module>> {
     let mut modules = Vec::new();
     let stages = workspace.join(STAGES);
-    for stage in stage_list::read(&stages)? {
-        modules.push(Module {
-            kind: Kind::Stage,
-            name: stage.name,
-            meta: meta(&stages.join("stages").join(stage.stem + ".meta.json"))?,
-        });
+    for (kind, list) in [
+        (Kind::Stage, stage_list::STAGES),
+        (Kind::Assembler, ASSEMBLERS),
+    ] {
+        for stage in stage_list::read(&stages, list)? {
+            modules.push(Module {
+                kind,
+                name: stage.name,
+                meta: meta(&stages.join(list.folder).join(stage.stem + ".meta.json"))?,
+            });
+        }
     }
     let host = workspace.join(HOST_MODULES);
     for (kind, name, file) in rows(&fs_err::read_to_string(host.join("table.rs"))?)? {

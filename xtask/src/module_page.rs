@@ -63,6 +63,7 @@ fn text(workspace: &Path) -> Result<String> {
 fn title(kind: Kind) -> &'static str {
     match kind {
         Kind::Stage => "Stages",
+        Kind::Assembler => "Assemblers",
         Kind::Source => "Sources",
         Kind::Input => "Inputs",
         Kind::Device => "Devices",
@@ -73,6 +74,9 @@ fn title(kind: Kind) -> &'static str {
 fn introduction(kind: Kind) -> &'static str {
     match kind {
         Kind::Stage => "A step of a pipeline. Runs in the sandbox, on the tree of the pipeline.",
+        Kind::Assembler => {
+            "Makes an image of the tree: the last step of a manifest of format 1. Runs in the sandbox."
+        }
         Kind::Source => "Brings files to the machine before anything is built. Runs on the host.",
         Kind::Input => "Hands files or trees to a stage. Runs on the host.",
         Kind::Device => "Opens a device for a stage. Runs on the host.",
@@ -119,7 +123,7 @@ fn section(module: &Module) -> Result<String> {
 /// What the members of a module are called in a manifest.
 fn what_it_takes(kind: Kind) -> &'static str {
     match kind {
-        Kind::Stage | Kind::Device => "options",
+        Kind::Stage | Kind::Assembler | Kind::Device => "options",
         Kind::Source | Kind::Input | Kind::Mount => "members",
     }
 }

@@ -92,7 +92,11 @@ mod tests {
             std::env::temp_dir().join(format!("xtask-new-stage-{}", std::process::id()));
         fs_err::create_dir_all(directory.join("stages")).unwrap();
         fs_err::write(directory.join("stages.rs"), "//! Head.\n\n").unwrap();
-        fs_err::write(directory.join("table.rs"), "static X: &[Y] = &[\n];\n").unwrap();
+        fs_err::create_dir_all(directory.join("assemblers")).unwrap();
+        fs_err::write(directory.join("assemblers.rs"), "//! Head.\n\n").unwrap();
+        let tables = ["STAGES", "ASSEMBLERS"]
+            .map(|name| format!("static {name}: &[StageModule] = &[\n];\n"));
+        fs_err::write(directory.join("table.rs"), tables.concat()).unwrap();
         let tests = format!("{SAMPLES_START}\n    vec![\n{SAMPLES_END}");
         fs_err::write(directory.join(HOSTILE_TESTS), tests).unwrap();
 
@@ -109,7 +113,10 @@ mod tests {
         );
         assert_eq!(
             read("table.rs"),
-            "static X: &[Y] = &[\n    stages::a_one::STAGE,\n    stages::b_two::STAGE,\n];\n"
+            format!(
+                "static STAGES: &[StageModule] = &[\n    stages::a_one::STAGE,\n    stages::b_two::STAGE,\n];\n{}",
+                tables[1]
+            )
         );
         assert!(read(HOSTILE_TESTS).contains(
             "sample(\"org.osbuild.b.two\", json!({\"text\": \"x\"}), &[\"etc/b_two\"]),"

@@ -1,6 +1,7 @@
-//! The checked-in lists of stages: `stages.rs` has their modules, `table.rs` their rows.
+//! The checked-in lists of stages and assemblers: `stages.rs` and `assemblers.rs` have their modules, `table.rs` the rows
+//! of both.
 //!
-//! Both are a fixed head and a sorted list of lines, so they can be written anew from the files in `stages/`.
+//! All are fixed lines and sorted ones, so they can be written anew from the files in `stages/` and `assemblers/`.
 
 use std::path::Path;
 
@@ -8,12 +9,43 @@ use anyhow::{Context, Result, bail};
 
 /// What every name in manifests starts with.
 pub(crate) const PREFIX: &str = "org.osbuild.";
-const MODULES: &str = "stages.rs";
 const TABLE: &str = "table.rs";
-/// Ends the head of the table.
-const TABLE_START: &str = "= &[\n";
+const TABLE_END: &str = "];\n";
 
-/// A stage on disk.
+/// What is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct List {
+    /// The folder of the pairs of files; the list of modules is the file beside it.
+    pub(crate) folder: &'static str,
+    /// The name of the table.
+    table: &'static str,
+    /// The name of the constant in each file.
+    constant: &'static str,
+}
+
+pub(crate) const STAGES: List = List {
+    folder: "stages",
+    table: "STAGES",
+    constant: "STAGE",
+};
+pub(crate) const ASSEMBLERS: List = List {
+    folder: "assemblers",
+    table: "ASSEMBLERS",
+    constant: "ASSEMBLER",
+};
+
+impl List {
+    fn modules(self) -> String {
+        format!("{}.rs", self.folder)
+    }
+
+    /// Ends what comes before the rows.
+    fn table_start(self) -> String {
+        format!("static {}: &[StageModule] = &[\n", self.table)
+    }
+}
+
+/// A stage or assembler on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stage {
     pub(crate) name: String,
@@ -27,10 +59,10 @@ pub(crate) fn file_stem(name: &str) -> String {
         .replace(['.', '-'], "_")
 }
 
-/// Reads which stages there are; each says its own name.
-pub(crate) fn read(source: &Path) -> Result<Vec<Stage>> {
+/// Reads which stages or assemblers there are; each says its own name.
+pub(crate) fn read(source: &Path, list: List) -> Result<Vec<Stage>> {
     let mut stages = Vec::new();
-    for entry in fs_err::read_dir(source.join("stages"))? {
+    for entry in fs_err::read_dir(source.join(list.folder))? {
         let file = entry?.path();
         let stem = file
             .file_name()
@@ -42,7 +74,7 @@ pub(crate) fn read(source: &Path) -> Result<Vec<Stage>> {
                 .with_context(|| format!("{} does not say its name", file.display()))?;
             if file_stem(&name) != stem {
                 bail!(
-                    "{} holds the stage `{name}`, which belongs in {}.rs",
+                    "{} holds `{name}`, which belongs in {}.rs",
                     file.display(),
                     file_stem(&name)
                 );
@@ -57,14 +89,14 @@ pub(crate) fn read(source: &Path) -> Result<Vec<Stage>> {
     Ok(stages)
 }
 
-/// The first text that is a stage's name.
+/// The first text that is a module's name.
 fn name_in(text: &str) -> Option<String> {
     let start = text.find(&format!("\"{PREFIX}"))? + 1;
     let length = text[start..].find('"')?;
     Some(text[start..start + length].to_owned())
 }
 
-/// Writes both lists anew.
+/// Writes the lists anew.
 pub(crate) fn update(source: &Path) -> Result<()> {
     for (file, text) in lists(source)? {
         fs_err::write(source.join(file), text)?;
@@ -75,7 +107,7 @@ pub(crate) fn update(source: &Path) -> Result<()> {
 /// Fails if a list is not what the files make it.
 pub(crate) fn check(source: &Path) -> Result<()> {
     for (file, expected) in lists(source)? {
-        let text = fs_err::read_to_string(source.join(file))?;
+        let text = fs_err::read_to_string(source.join(&file))?;
         let missing: Vec<_> = expected
             .lines()
             .filter(|line| !text.lines().any(|there| there == *line))
@@ -86,29 +118,34 @@ pub(crate) fn check(source: &Path) -> Result<()> {
             .collect();
         if text != expected {
             bail!(
-                "{file} is not what stages/ makes it: missing {missing:?}, surplus {surplus:?}, or out of order"
+                "{file} is not what the files beside it make it: missing {missing:?}, surplus {surplus:?}, or out of order"
             );
         }
     }
-    for stage in read(source)? {
-        let meta = source
-            .join("stages")
-            .join(format!("{}.meta.json", stage.stem));
-        if !meta.is_file() {
-            bail!("{} is missing", meta.display());
+    for list in [STAGES, ASSEMBLERS] {
+        for stage in read(source, list)? {
+            let meta = source
+                .join(list.folder)
+                .join(format!("{}.meta.json", stage.stem));
+            if !meta.is_file() {
+                bail!("{} is missing", meta.display());
+            }
         }
     }
     Ok(())
 }
 
-fn lists(source: &Path) -> Result<[(&'static str, String); 2]> {
-    let stages = read(source)?;
-    let modules = fs_err::read_to_string(source.join(MODULES))?;
-    let table = fs_err::read_to_string(source.join(TABLE))?;
-    Ok([
-        (MODULES, modules_text(&modules, &stages)),
-        (TABLE, table_text(&table, &stages)?),
-    ])
+fn lists(source: &Path) -> Result<Vec<(String, String)>> {
+    let mut table = fs_err::read_to_string(source.join(TABLE))?;
+    let mut lists = Vec::new();
+    for list in [STAGES, ASSEMBLERS] {
+        let stages = read(source, list)?;
+        let modules = fs_err::read_to_string(source.join(list.modules()))?;
+        lists.push((list.modules(), modules_text(&modules, &stages)));
+        table = table_text(&table, list, &stages)?;
+    }
+    lists.push((TABLE.to_owned(), table));
+    Ok(lists)
 }
 
 fn modules_text(old: &str, stages: &[Stage]) -> String {
@@ -124,12 +161,19 @@ fn modules_text(old: &str, stages: &[Stage]) -> String {
         .fold(head, |text, stem| text + "pub(crate) mod " + stem + ";\n")
 }
 
-fn table_text(old: &str, stages: &[Stage]) -> Result<String> {
-    let start = old.find(TABLE_START).context("table.rs has no table")? + TABLE_START.len();
+/// Writes the rows of one table anew, and leaves all else.
+fn table_text(old: &str, list: List, stages: &[Stage]) -> Result<String> {
+    let missing = || format!("{TABLE} has no table {}", list.table);
+    let (head, rest) = old.split_once(&list.table_start()).with_context(missing)?;
+    let (_, tail) = rest.split_once(TABLE_END).with_context(missing)?;
     let rows = stages
         .iter()
-        .map(|stage| format!("    stages::{}::STAGE,\n", stage.stem));
-    Ok(format!("{}{}];\n", &old[..start], rows.collect::<String>()))
+        .map(|stage| format!("    {}::{}::{},\n", list.folder, stage.stem, list.constant));
+    Ok(format!(
+        "{head}{}{}{TABLE_END}{tail}",
+        list.table_start(),
+        rows.collect::<String>()
+    ))
 }
 
 #[cfg(test)]
@@ -160,11 +204,16 @@ mod tests {
             modules,
             "//! Head.\n\npub(crate) mod a_b;\npub(crate) mod a_b;\npub(crate) mod aa;\n"
         );
-        let table = table_text("static X: &[Y] = &[\n    old,\n];\n", &stages[1..]).unwrap();
+        let other = "static ASSEMBLERS: &[StageModule] = &[\n    kept,\n];\n";
+        let old = format!("static STAGES: &[StageModule] = &[\n    old,\n];\n{other}");
+        let table = table_text(&old, STAGES, &stages[1..]).unwrap();
         assert_eq!(
             table,
-            "static X: &[Y] = &[\n    stages::a_b::STAGE,\n    stages::aa::STAGE,\n];\n"
+            format!(
+                "static STAGES: &[StageModule] = &[\n    stages::a_b::STAGE,\n    stages::aa::STAGE,\n];\n{other}"
+            )
         );
+        table_text(other, STAGES, &stages).unwrap_err();
     }
 
     #[test]
