@@ -13,7 +13,7 @@ use crate::capability::Capability;
 use crate::executor::{Finished, Limits, Reason};
 use crate::spec::{Access, Entry, Network, Presence, SandboxSpec};
 use crate::supervise::{Channels, Child, Killed, read_to_end};
-use crate::syscalls::{Spawn, spawn_in_namespaces};
+use crate::syscalls::{ParentDeath, Spawn, spawn_in_namespaces};
 
 /// Where bubblewrap is looked for: the directories that a stage's own programs are in.
 const DIRECTORIES: [&str; 2] = ["/usr/bin", "/usr/sbin"];
@@ -179,6 +179,7 @@ fn spawn(program: &Path, spec: &SandboxSpec, channels: &Channels) -> Result<Chil
     let (_, pidfd) = spawn_in_namespaces(&Spawn {
         // It makes its own, but only this one makes sure that killing it at any moment ends all it started.
         namespaces: libc::CLONE_NEWPID,
+        parent_death: ParentDeath::Kill,
         executable: &executable,
         arguments: &words,
         environment: &environment,

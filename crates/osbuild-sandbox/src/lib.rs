@@ -11,6 +11,7 @@
 //! | [`privilege`] | tells in words what is missing when mounts are not allowed |
 //! | [`descriptor`] | takes descriptors that the caller of this program left open |
 //! | [`file_lock`] | open-file-description locks |
+//! | [`packet_socket`], [`host_process`] | how foreign modules are talked to, and how those on the host are run |
 //! | `syscalls` | the only `unsafe` of the workspace |
 //!
 //! A program that wants the fast executor calls [`init::main_if_requested`] before anything else in its `main`.
@@ -23,10 +24,12 @@ pub mod descriptor;
 pub mod device_directory;
 pub mod executor;
 pub mod file_lock;
+pub mod host_process;
 pub mod init;
 pub mod loop_device;
 pub mod mount;
 pub mod namespaces;
+pub mod packet_socket;
 pub mod privilege;
 pub mod spec;
 mod supervise;
@@ -38,6 +41,8 @@ pub use cancel::CancelToken;
 pub use capability::{Capability, CapabilitySet};
 pub use device_directory::DeviceDirectory;
 pub use executor::{Executor, Finished, Limits, Reason, run};
+pub use host_process::{HostProcess, HostProgram};
 pub use loop_device::{LoopDevice, LoopOptions};
 pub use mount::enter_private_mount_namespace;
+pub use packet_socket::{Packet, PacketListener, PacketSocket};
 pub use spec::{Access, Entry, Network, Presence, SandboxSpec};

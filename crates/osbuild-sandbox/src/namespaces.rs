@@ -16,7 +16,7 @@ use crate::executor::{Finished, Limits, Reason};
 use crate::init;
 use crate::spec::{Network, SandboxSpec};
 use crate::supervise::{Channels, Child, Killed, read_to_end};
-use crate::syscalls::{Spawn, spawn_in_namespaces};
+use crate::syscalls::{ParentDeath, Spawn, spawn_in_namespaces};
 use crate::wire;
 
 /// This program, even if its file has been replaced or deleted since.
@@ -61,6 +61,7 @@ fn spawn(spec: &SandboxSpec, channels: &Channels) -> Result<Child> {
     let output = channels.output.1.as_fd();
     let (_, pidfd) = spawn_in_namespaces(&Spawn {
         namespaces,
+        parent_death: ParentDeath::Kill,
         executable: SELF,
         arguments: &[name],
         environment: &[],

@@ -84,7 +84,13 @@ impl Child {
         }
     }
 
-    fn reap(&mut self) -> Result<WaitIdStatus> {
+    /// Gives a descriptor that becomes readable when the process is gone.
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// Waits for the process to be gone.
+    pub(crate) fn reap(&mut self) -> Result<WaitIdStatus> {
         let status = retry(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED))
             .context("waiting for a sandbox")?;
         self.is_reaped = true;

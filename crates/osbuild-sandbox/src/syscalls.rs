@@ -23,6 +23,8 @@ fn check(result: c_int) -> io::Result<c_int> {
 pub(crate) struct Spawn<'a> {
     /// `CLONE_NEW…` flags.
     pub(crate) namespaces: c_int,
+    /// What becomes of it when the calling thread ends.
+    pub(crate) parent_death: ParentDeath,
     /// The program's file.
     pub(crate) executable: &'a CStr,
     /// Its arguments, the name first.
@@ -33,6 +35,15 @@ pub(crate) struct Spawn<'a> {
     pub(crate) descriptors: &'a [BorrowedFd<'a>],
 }
 
+/// What becomes of a program when the thread that started it ends, however that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ParentDeath {
+    /// It is killed.
+    Kill,
+    /// It goes on.
+    Survive,
+}
+
 /// What the child of [`spawn_in_namespaces`] needs: it shares the memory of its parent, which stands still.
 struct ChildPlan {
     executable: *const c_char,
@@ -41,6 +52,7 @@ struct ChildPlan {
     /// All above the range that they are moved to, so no move overwrites one that is still to come.
     descriptors: *const RawFd,
     descriptor_count: usize,
+    parent_death: ParentDeath,
     /// The signals that the program starts with blocked: none.
     mask: libc::sigset_t,
     /// Where the child says why it could not start the program.
@@ -54,8 +66,6 @@ const HIGHEST_SIGNAL: c_int = 64;
 const CHILD_STACK: usize = 64 * 1024;
 
 /// Starts a program as process 1 of new namespaces, whatever threads this process has.
-///
-/// It is killed when the calling thread ends, however that happens.
 ///
 /// Like `posix_spawn`: the child borrows this process's memory (`CLONE_VM | CLONE_VFORK`, so nothing is
 /// copied however big this process is) and does nothing but system calls until it has become the program.
@@ -74,6 +84,7 @@ pub(crate) fn spawn_in_namespaces(spawn: &Spawn<'_>) -> io::Result<(Pid, OwnedFd
         environment: environment.as_ptr(),
         descriptors: raw.as_ptr(),
         descriptor_count: raw.len(),
+        parent_death: spawn.parent_death,
         mask: no_signals()?,
         error: 0,
     };
@@ -123,7 +134,9 @@ extern "C" fn child(plan: *mut c_void) -> c_int {
             }
         }
         // Kept across `execve`, so there is no moment without it; a program that is set-user-id asks for itself.
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        if matches!((*plan).parent_death, ParentDeath::Kill) {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        }
         // An older kernel refuses; then the descriptors of this program stay closed on exec one by one.
         libc::syscall(
             libc::SYS_close_range,
