@@ -1,8 +1,11 @@
 //! What several stages share, each under its own name.
 
+pub(crate) mod filesystem;
 pub(crate) mod firstboot;
 pub(crate) mod grub_bios;
 pub(crate) mod ini;
 pub(crate) mod only_file;
 pub(crate) mod ostree_deployment;
 pub(crate) mod secret_file;
+pub(crate) mod unit_file;
+pub(crate) mod unit_links;

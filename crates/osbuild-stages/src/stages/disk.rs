@@ -1,17 +1,9 @@
 //! Makes a disk image from a tree, with no help of the kernel: see `docs/decisions/0003-disk-images-without-mounts.md`.
 
 mod btrfs;
-mod content;
-mod crc32c;
 mod ext4;
-mod ext4_inodes;
-mod fat;
-mod fat_geometry;
-mod fat_names;
-mod fat_time;
 mod grub;
 mod layout;
-mod mask;
 mod options;
 mod swap;
 mod table;
@@ -25,10 +17,13 @@ use osbuild_stage_api::{StageContext, StageModule, TreeRoot};
 use rustix::fs::OFlags;
 use serde_json::json;
 
-use content::{Amount, Content};
-use layout::{Extent, Geometry, Layout, Wanted};
+use layout::{Geometry, Layout, Wanted};
 use options::{FileSystem, FileSystemKind, Options, Partition};
 use table::Table;
+
+use crate::shared::filesystem::content::{Amount, Content};
+use crate::shared::filesystem::extent::Extent;
+use crate::shared::filesystem::fat;
 
 pub(crate) const STAGE: StageModule =
     StageModule::new::<Options>("org.osbuild.disk", include_str!("disk.meta.json"), run);
@@ -192,7 +187,11 @@ fn make(
             disk,
             extent,
             sector_size,
-            system,
+            fat::Identity {
+                uuid: &system.uuid,
+                label: system.label.as_deref(),
+                width: system.fat_size,
+            },
             content,
             context.source_epoch(),
         ),

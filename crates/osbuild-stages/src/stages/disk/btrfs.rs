@@ -1,25 +1,21 @@
 //! Making a btrfs file system in a file of its own, filled by its own `mkfs.btrfs`, and moving it to its place.
 
 use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use osbuild_stage_api::StageContext;
-use rustix::fs::SeekFrom;
 
-use super::content::{Amount, Content};
-use super::layout::Extent;
-use super::mask::Masks;
 use super::options::FileSystem;
+use crate::shared::filesystem::content::{Amount, Content};
+use crate::shared::filesystem::extent::Extent;
+use crate::shared::filesystem::mask::Masks;
+use crate::shared::filesystem::sparse_copy::copy_data;
 
 const BLOCK: u64 = 4096;
 /// The smallest that `mkfs.btrfs` makes, and room for the chunks that it allots before any data.
 const SIZE_MIN: u64 = 256 * 1024 * 1024;
 /// Metadata of an inode: the item itself, its name in both directions, its extents, all of it twice.
 const METADATA_PER_INODE: u64 = 2048;
-const PIECE: u64 = 1024 * 1024;
 
 /// Says how large a file system must be for a content and some free bytes.
 pub(super) fn size_for(amount: Amount, free: u64) -> u64 {
@@ -56,36 +52,4 @@ pub(super) fn make(
     command.arg(&path).run()?;
     masks.map_or(Ok(()), Masks::lift)?;
     copy_data(&path, disk, extent)
-}
-
-/// Copies what is no hole to its place on the disk.
-pub(super) fn copy_data(path: &Path, disk: &File, extent: Extent) -> Result<()> {
-    let mut source = fs_err::File::open(path)?;
-    let doing = || format!("moving {} to its place on the disk", path.display());
-    let mut position = 0;
-    let mut piece = vec![0; PIECE as usize];
-    while position < extent.length {
-        let start = match rustix::fs::seek(&source, SeekFrom::Data(position)) {
-            Ok(start) => start,
-            // No data behind this position.
-            Err(rustix::io::Errno::NXIO) => break,
-            Err(error) => return Err(error).with_context(doing),
-        };
-        let end = rustix::fs::seek(&source, SeekFrom::Hole(start))
-            .with_context(doing)?
-            .min(extent.length);
-        rustix::fs::seek(&source, SeekFrom::Start(start)).with_context(doing)?;
-        position = start;
-        while position < end {
-            let length = (end - position).min(PIECE);
-            let bytes = &mut piece[..length as usize];
-            source.read_exact(bytes)?;
-            if bytes.iter().any(|byte| *byte != 0) {
-                disk.write_all_at(bytes, extent.start + position)
-                    .with_context(doing)?;
-            }
-            position += length;
-        }
-    }
-    Ok(())
 }

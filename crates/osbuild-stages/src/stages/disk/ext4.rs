@@ -6,11 +6,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use osbuild_stage_api::StageContext;
 
-use super::content::{Amount, Content};
-use super::ext4_inodes;
-use super::layout::Extent;
-use super::mask::Masks;
 use super::options::FileSystem;
+use crate::shared::filesystem::content::{Amount, Content};
+use crate::shared::filesystem::ext4_inodes;
+use crate::shared::filesystem::extent::Extent;
+use crate::shared::filesystem::mask::Masks;
 
 /// Blocks are of this size, whatever `mke2fs.conf` has for small file systems.
 pub(super) const BLOCK: u64 = 4096;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use osbuild_stage_api::{StageContext, TreeRoot};
 
-use super::layout::Extent;
 use super::options::{FileSystem, FileSystemKind, Grub, Options, TableKind};
+use crate::shared::filesystem::extent::Extent;
 use crate::shared::grub_bios;
 
 /// Debian's name of the program, and Fedora's.

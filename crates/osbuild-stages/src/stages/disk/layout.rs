@@ -3,6 +3,7 @@
 use anyhow::{Result, bail, ensure};
 
 use super::options::TableKind;
+use crate::shared::filesystem::extent::Extent;
 
 /// Entries of a GPT, as every tool makes them: firmware may count on no fewer.
 pub(super) const GPT_ENTRIES: u64 = 128;
@@ -23,13 +24,6 @@ pub(super) struct Geometry {
 pub(super) struct Wanted {
     pub(super) size: u64,
     pub(super) is_growing: bool,
-}
-
-/// A stretch of the disk, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Extent {
-    pub(super) start: u64,
-    pub(super) length: u64,
 }
 
 /// A disk laid out.

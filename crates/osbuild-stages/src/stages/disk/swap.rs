@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt;
 use anyhow::{Context, Result, ensure};
 use uuid::Uuid;
 
-use super::layout::Extent;
 use super::options::FileSystem;
+use crate::shared::filesystem::extent::Extent;
 
 const PAGE: u64 = 4096;
 /// The kernel takes no fewer pages than this.

@@ -8,8 +8,9 @@ use anyhow::{Context, Result, bail, ensure};
 use gptman::{GPT, GPTPartitionEntry};
 use uuid::Uuid;
 
-use super::layout::{Extent, Layout};
+use super::layout::Layout;
 use super::options::{Partition, TableKind};
+use crate::shared::filesystem::extent::Extent;
 
 /// Attribute 2 of a GPT partition: legacy BIOS bootable.
 const LEGACY_BIOS_BOOTABLE: u8 = 2;

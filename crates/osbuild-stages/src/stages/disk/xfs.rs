@@ -10,10 +10,10 @@ use std::os::unix::fs::MetadataExt;
 use anyhow::{Context, Result, ensure};
 use osbuild_stage_api::StageContext;
 
-use super::btrfs::copy_data;
-use super::content::Content;
-use super::layout::Extent;
 use super::options::FileSystem;
+use crate::shared::filesystem::content::Content;
+use crate::shared::filesystem::extent::Extent;
+use crate::shared::filesystem::sparse_copy::copy_data;
 
 /// The smallest that `mkfs.xfs` makes.
 pub(super) const SIZE_MIN: u64 = 300 * 1024 * 1024;

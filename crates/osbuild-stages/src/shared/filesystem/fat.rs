@@ -18,11 +18,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::content::Content;
+use super::extent::Extent;
 use super::fat_geometry::{DIRECTORY_ENTRY, FatGeometry, ROOT_ENTRIES, Width};
 use super::fat_names::{self, Names};
 use super::fat_time::Stamp;
-use super::layout::Extent;
-use super::options::FileSystem;
 
 const ATTRIBUTE_DIRECTORY: u8 = 0x10;
 const ATTRIBUTE_ARCHIVE: u8 = 0x20;
@@ -32,6 +31,16 @@ const LABEL_LENGTH: usize = 11;
 /// The largest file, a limit of the directory entry.
 const FILE_MAX: u64 = u32::MAX as u64;
 const PIECE: usize = 1024 * 1024;
+
+/// What a file system is called, and its kind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity<'a> {
+    /// The serial number: eight hexadecimal digits, with or without a dash.
+    pub(crate) uuid: &'a str,
+    pub(crate) label: Option<&'a str>,
+    /// Bits of a table entry: 12, 16 or 32; chosen by the size if absent.
+    pub(crate) width: Option<u8>,
+}
 
 /// A file or directory on its way into the file system.
 #[derive(Debug)]
@@ -53,23 +62,23 @@ enum Kind {
 }
 
 /// Says how large a file system must be for a content and some free bytes.
-pub(super) fn fit(content: &Content, free: u64) -> Result<u64> {
+pub(crate) fn fit(content: &Content, free: u64) -> Result<u64> {
     let nodes = read(content, &content.root, None)?;
     Ok(FatGeometry::size_for(content_bytes(&nodes) + free))
 }
 
 /// Makes the file system in its place on the disk, and fills it.
-pub(super) fn make(
+pub(crate) fn make(
     disk: &File,
     extent: Extent,
     sector_size: u64,
-    system: &FileSystem,
+    identity: Identity<'_>,
     content: Option<&Content>,
     epoch: Option<i64>,
 ) -> Result<()> {
-    let serial = serial(&system.uuid)?;
-    let label = system.label.as_deref().map(label).transpose()?;
-    let geometry = FatGeometry::choose(extent, sector_size, system.fat_size)?;
+    let serial = serial(identity.uuid)?;
+    let label = identity.label.map(label).transpose()?;
+    let geometry = FatGeometry::choose(extent, sector_size, identity.width)?;
     let nodes = content.map_or(Ok(Vec::new()), |content| {
         read(content, &content.root, epoch)
     })?;
@@ -377,22 +386,10 @@ fn entry(name: [u8; 11], attribute: u8, stamp: Stamp, cluster: u32, length: u32)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stages::disk::options::FileSystemKind;
     use osbuild_testing::needs;
     use std::process::Command;
 
     const MIB: u64 = 1 << 20;
-
-    fn system(fat_size: Option<u8>, label: Option<&str>) -> FileSystem {
-        FileSystem {
-            r#type: FileSystemKind::Fat,
-            uuid: "7B77-95E7".to_owned(),
-            label: label.map(str::to_owned),
-            mountpoint: None,
-            features: Vec::new(),
-            fat_size,
-        }
-    }
 
     /// Files whose names and sizes are apt to go wrong, with times that do not depend on the day.
     fn tree() -> tempfile::TempDir {
@@ -438,12 +435,16 @@ mod tests {
             start: 0,
             length: size,
         };
-        let system = system(fat_size, Some("esp"));
+        let identity = Identity {
+            uuid: "7B77-95E7",
+            label: Some("esp"),
+            width: fat_size,
+        };
         make(
             disk.file(),
             extent,
             sector_size,
-            &system,
+            identity,
             Some(&content),
             Some(1_600_000_000),
         )

@@ -16,7 +16,7 @@ const FORBIDDEN: &str = "\"*/:<>?\\|";
 
 /// The names of one directory.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(crate) struct Names {
     short: HashSet<[u8; 11]>,
     /// FAT does not tell upper case from lower.
     folded: HashSet<String>,
@@ -24,7 +24,7 @@ pub(super) struct Names {
 
 impl Names {
     /// Takes a name in: the short name, and the long one if it is needed.
-    pub(super) fn add(&mut self, name: &OsStr) -> Result<([u8; 11], Option<Vec<u16>>)> {
+    pub(crate) fn add(&mut self, name: &OsStr) -> Result<([u8; 11], Option<Vec<u16>>)> {
         let Some(text) = name.to_str() else {
             bail!("the name is not UTF-8")
         };
@@ -66,7 +66,7 @@ impl Names {
 }
 
 /// Tells whether a byte may be in a short name.
-pub(super) fn is_short_byte(byte: u8) -> bool {
+pub(crate) fn is_short_byte(byte: u8) -> bool {
     byte.is_ascii_uppercase() || byte.is_ascii_digit() || SHORT_PUNCTUATION.contains(&byte)
 }
 
@@ -106,12 +106,12 @@ fn basis(text: &str) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// Directory entries that a long name takes.
-pub(super) fn long_entries(long: &[u16]) -> usize {
+pub(crate) fn long_entries(long: &[u16]) -> usize {
     long.len().div_ceil(LONG_PLACES.len())
 }
 
 /// The directory entries of a long name, last part first, as they are stored; all but the attribute is set.
-pub(super) fn long_entry_parts(long: &[u16], short: &[u8; 11]) -> Vec<[u8; 32]> {
+pub(crate) fn long_entry_parts(long: &[u16], short: &[u8; 11]) -> Vec<[u8; 32]> {
     let count = long_entries(long);
     let checksum = short
         .iter()

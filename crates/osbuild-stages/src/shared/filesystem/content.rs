@@ -12,25 +12,25 @@ use rustix::fs::SeekFrom;
 
 /// What goes into one file system.
 #[derive(Clone, Debug)]
-pub(super) struct Content {
+pub(crate) struct Content {
     /// The directory, without links in its path.
-    pub(super) root: PathBuf,
+    pub(crate) root: PathBuf,
     /// Directories below it that other file systems are mounted on.
-    pub(super) hidden: Vec<PathBuf>,
+    pub(crate) hidden: Vec<PathBuf>,
 }
 
 /// What a content amounts to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Amount {
+pub(crate) struct Amount {
     /// Inodes: a file of many names counts once.
-    pub(super) inodes: u64,
+    pub(crate) inodes: u64,
     /// Blocks for data, directories, and whatever does not fit in inodes.
-    pub(super) blocks: u64,
+    pub(crate) blocks: u64,
 }
 
 impl Content {
     /// Finds the content of the file system mounted at `mountpoint`, given the mount points of all.
-    pub(super) fn find(tree: &TreeRoot, mountpoint: &str, all: &[&str]) -> Result<Self> {
+    pub(crate) fn find(tree: &TreeRoot, mountpoint: &str, all: &[&str]) -> Result<Self> {
         let real = |path: &str| {
             tree.real_path(path)
                 .with_context(|| format!("finding the directory of the tree to mount `{path}` on"))
@@ -47,7 +47,7 @@ impl Content {
     }
 
     /// Returns the entries of a directory, sorted by name; none for a hidden one.
-    pub(super) fn entries(&self, directory: &Path) -> Result<Vec<(OsString, Metadata, PathBuf)>> {
+    pub(crate) fn entries(&self, directory: &Path) -> Result<Vec<(OsString, Metadata, PathBuf)>> {
         if self.hidden.iter().any(|hidden| hidden == directory) {
             return Ok(Vec::new());
         }
@@ -61,7 +61,7 @@ impl Content {
     }
 
     /// Adds up what the content takes in blocks of this size, in the manner of ext4.
-    pub(super) fn amount(&self, block_size: u64) -> Result<Amount> {
+    pub(crate) fn amount(&self, block_size: u64) -> Result<Amount> {
         let mut amount = Amount {
             inodes: 1,
             blocks: 0,

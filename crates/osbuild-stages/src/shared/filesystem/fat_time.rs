@@ -2,9 +2,9 @@
 
 /// A time in a directory entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    pub(super) date: u16,
-    pub(super) time: u16,
+pub(crate) struct Stamp {
+    pub(crate) date: u16,
+    pub(crate) time: u16,
 }
 
 const DAY: i64 = 86400;
@@ -14,7 +14,7 @@ const LAST: i64 = 4_354_819_199;
 
 impl Stamp {
     /// The nearest time that FAT knows.
-    pub(super) fn at(seconds: i64) -> Self {
+    pub(crate) fn at(seconds: i64) -> Self {
         let seconds = seconds.clamp(FIRST, LAST);
         let (days, second) = (seconds / DAY, seconds % DAY);
         let (year, month, day) = civil(days);

@@ -2,12 +2,12 @@
 
 use anyhow::{Result, bail};
 
-use super::layout::Extent;
+use super::extent::Extent;
 
 /// Bytes of a directory entry.
-pub(super) const DIRECTORY_ENTRY: u64 = 32;
+pub(crate) const DIRECTORY_ENTRY: u64 = 32;
 /// Entries of the top directory of FAT12 and FAT16.
-pub(super) const ROOT_ENTRIES: u64 = 512;
+pub(crate) const ROOT_ENTRIES: u64 = 512;
 /// Fewer clusters than this make a FAT12, fewer than the next a FAT16, by definition.
 const FAT16_CLUSTERS: u64 = 4085;
 const FAT32_CLUSTERS: u64 = 65525;
@@ -28,7 +28,7 @@ const SECTOR_SIGNATURE: [u8; 2] = [0x55, 0xaa];
 
 /// How many bits an entry of the table has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Width {
+pub(crate) enum Width {
     Fat12,
     Fat16,
     Fat32,
@@ -36,9 +36,9 @@ pub(super) enum Width {
 
 /// Where everything lies; sectors and clusters are counted from the start of the file system.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct FatGeometry {
-    pub(super) width: Width,
-    pub(super) clusters: u32,
+pub(crate) struct FatGeometry {
+    pub(crate) width: Width,
+    pub(crate) clusters: u32,
     extent: Extent,
     sector_size: u64,
     sectors_per_cluster: u64,
@@ -66,10 +66,10 @@ impl Width {
 
 impl FatGeometry {
     /// The largest cluster that a file system of less than 8 GiB gets.
-    pub(super) const CLUSTER_MAX_SMALL: u64 = 4096;
+    pub(crate) const CLUSTER_MAX_SMALL: u64 = 4096;
 
     /// Chooses width and cluster size: FAT32 where it is possible, and the smallest clusters that are usual then.
-    pub(super) fn choose(extent: Extent, sector_size: u64, bits: Option<u8>) -> Result<Self> {
+    pub(crate) fn choose(extent: Extent, sector_size: u64, bits: Option<u8>) -> Result<Self> {
         let widths = match bits {
             None => vec![Width::Fat32, Width::Fat16, Width::Fat12],
             Some(12) => vec![Width::Fat12],
@@ -137,18 +137,18 @@ impl FatGeometry {
     }
 
     /// Says how large a FAT32 must be to have that many bytes in clusters.
-    pub(super) fn size_for(bytes: u64) -> u64 {
+    pub(crate) fn size_for(bytes: u64) -> u64 {
         let bytes = bytes.max((FAT32_CLUSTERS + 1) * 512);
         // Eight bytes in the tables for each cluster of the smallest size that occurs.
         let cluster = usual_cluster(bytes);
         bytes + bytes / cluster * 8 + (FAT32_RESERVED + 16) * Self::CLUSTER_MAX_SMALL
     }
 
-    pub(super) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.extent.length
     }
 
-    pub(super) fn cluster_size(&self) -> u64 {
+    pub(crate) fn cluster_size(&self) -> u64 {
         self.sectors_per_cluster * self.sector_size
     }
 
@@ -164,25 +164,25 @@ impl FatGeometry {
         self.reserved + 2 * self.table_sectors + self.root_sectors()
     }
 
-    pub(super) fn sector_offset(&self, sector: u64) -> u64 {
+    pub(crate) fn sector_offset(&self, sector: u64) -> u64 {
         self.extent.start + sector * self.sector_size
     }
 
-    pub(super) fn table_offset(&self, copy: u64) -> u64 {
+    pub(crate) fn table_offset(&self, copy: u64) -> u64 {
         self.sector_offset(self.reserved + copy * self.table_sectors)
     }
 
-    pub(super) fn root_offset(&self) -> u64 {
+    pub(crate) fn root_offset(&self) -> u64 {
         self.sector_offset(self.reserved + 2 * self.table_sectors)
     }
 
     /// Empty files have cluster 0, which is nowhere and never written.
-    pub(super) fn cluster_offset(&self, cluster: u32) -> u64 {
+    pub(crate) fn cluster_offset(&self, cluster: u32) -> u64 {
         let index = u64::from(cluster).saturating_sub(2);
         self.sector_offset(self.first_data_sector() + index * self.sectors_per_cluster)
     }
 
-    pub(super) fn end_of_chain(&self) -> u32 {
+    pub(crate) fn end_of_chain(&self) -> u32 {
         match self.width {
             Width::Fat12 => 0xfff,
             Width::Fat16 => 0xffff,
@@ -191,11 +191,11 @@ impl FatGeometry {
     }
 
     /// The first entry repeats the media byte.
-    pub(super) fn media_entry(&self) -> u32 {
+    pub(crate) fn media_entry(&self) -> u32 {
         (self.end_of_chain() & !0xff) | u32::from(MEDIA_FIXED)
     }
 
-    pub(super) fn encode_table(&self, table: &[u32]) -> Vec<u8> {
+    pub(crate) fn encode_table(&self, table: &[u32]) -> Vec<u8> {
         match self.width {
             Width::Fat32 => table.iter().flat_map(|entry| entry.to_le_bytes()).collect(),
             Width::Fat16 => table
@@ -213,7 +213,7 @@ impl FatGeometry {
     }
 
     /// The sectors before the tables, by number.
-    pub(super) fn reserved_sectors(
+    pub(crate) fn reserved_sectors(
         &self,
         serial: u32,
         label: Option<[u8; 11]>,

@@ -45,7 +45,7 @@ const INODE_CREATION_EXTRA: usize = 148;
 const EXTRA_SIZE_MIN: u16 = 24;
 
 /// Sets owner and mode of the top directory from `root`, and, given an epoch, all times: none is later.
-pub(super) fn finish(
+pub(crate) fn finish(
     disk: &File,
     offset: u64,
     root: Option<&Path>,

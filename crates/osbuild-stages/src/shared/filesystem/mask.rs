@@ -17,13 +17,13 @@ use super::content::Content;
 
 /// Directories hidden until this is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Masks {
+pub(crate) struct Masks {
     mounted: Vec<PathBuf>,
 }
 
 impl Masks {
     /// Hides what is below the content's nested mount points; those that are empty need no hiding.
-    pub(super) fn hide(content: &Content) -> Result<Self> {
+    pub(crate) fn hide(content: &Content) -> Result<Self> {
         let mut masks = Self::default();
         for directory in &content.hidden {
             // One that lies below another is hidden with it.
@@ -71,7 +71,7 @@ impl Masks {
     }
 
     /// Shows everything again.
-    pub(super) fn lift(mut self) -> Result<()> {
+    pub(crate) fn lift(mut self) -> Result<()> {
         while let Some(directory) = self.mounted.pop() {
             rustix::mount::unmount(&directory, UnmountFlags::NOFOLLOW)
                 .with_context(|| format!("showing {} again", directory.display()))?;

@@ -37,7 +37,7 @@ const fn tables() -> [[u32; 256]; 8] {
 }
 
 /// Carries a checksum on over more bytes; it begins as all ones.
-pub(super) fn crc32c(before: u32, bytes: &[u8]) -> u32 {
+pub(crate) fn crc32c(before: u32, bytes: &[u8]) -> u32 {
     let mut value = before;
     let mut slices = bytes.chunks_exact(8);
     for slice in &mut slices {
