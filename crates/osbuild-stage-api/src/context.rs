@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::arguments_document;
 use crate::chroot::Chroot;
 use crate::command::Command;
 use crate::error::StageError;
@@ -50,6 +51,8 @@ pub struct StageContext {
     output: Output,
     /// Under test: a directory of programs that stand in for those of the build root.
     stand_ins: Option<PathBuf>,
+    /// Under test: programs that the build root is to lack.
+    missing_programs: Vec<String>,
 }
 
 /// What an input service answered.
@@ -70,8 +73,8 @@ impl StageContext {
     /// Reads the arguments document from a file.
     pub fn from_file(path: &Path, output: Output) -> Result<Self> {
         let text = fs_err::read_to_string(path)?;
-        let value =
-            serde_json::from_str(&text).with_context(|| format!("parsing {}", path.display()))?;
+        let value = arguments_document::parse(&text)
+            .with_context(|| format!("parsing {}", path.display()))?;
         Self::new(value, PathBuf::from(META_PATH), output)
     }
 
@@ -84,6 +87,7 @@ impl StageContext {
             metadata_path,
             output,
             stand_ins: None,
+            missing_programs: Vec::new(),
         })
     }
 
@@ -92,6 +96,26 @@ impl StageContext {
     pub fn with_stand_ins(mut self, directory: &Path) -> Self {
         self.stand_ins = Some(directory.to_owned());
         self
+    }
+
+    /// Acts as if the build root lacked a program.
+    #[must_use]
+    pub fn without_program(mut self, name: &str) -> Self {
+        self.missing_programs.push(name.to_owned());
+        self
+    }
+
+    /// Tells whether the build root has a program, for stages that can do without it.
+    pub fn has_program(&self, name: &str) -> bool {
+        if self.missing_programs.iter().any(|missing| missing == name) {
+            return false;
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        self.stand_ins
+            .iter()
+            .cloned()
+            .chain(std::env::split_paths(&path))
+            .any(|directory| is_executable(&directory.join(name)))
     }
 
     /// Decodes the options.
@@ -256,6 +280,12 @@ impl<'a> Resource<'a> {
     }
 }
 
+fn is_executable(file: &Path) -> bool {
+    fs_err::metadata(file).is_ok_and(|found| {
+        found.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
+    })
+}
+
 /// Looks a name up as Python's `args["inputs"][name]["path"]` would.
 fn reply<'a>(
     replies: &'a Map<String, Value>,
@@ -324,6 +354,16 @@ mod tests {
         assert_eq!(context.id(), Some("0123"));
         assert_eq!(context.source_epoch(), Some(1234));
         context.options::<crate::stage::NoOptions>().unwrap();
+    }
+
+    #[test]
+    fn a_program_is_there_if_it_can_be_run() {
+        let directory = tempfile::tempdir().unwrap();
+        fs_err::write(directory.path().join("no-program"), "").unwrap();
+        let context = context().with_stand_ins(directory.path());
+        assert!(context.has_program("sh"));
+        assert!(!context.has_program("no-program"));
+        assert!(!context.without_program("sh").has_program("sh"));
     }
 
     #[test]

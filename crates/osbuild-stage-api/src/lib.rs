@@ -13,6 +13,7 @@
 //! * [`accounts`]: users and groups, read without the C library
 
 pub mod accounts;
+mod arguments_document;
 pub mod chroot;
 pub mod command;
 pub mod context;

@@ -27,6 +27,7 @@ pub struct StageTest {
     mounts: Map<String, Value>,
     meta: Map<String, Value>,
     has_programs: bool,
+    missing_programs: Vec<&'static str>,
 }
 
 /// How a stage under test ended.
@@ -62,6 +63,7 @@ impl StageTest {
             mounts,
             meta,
             has_programs: false,
+            missing_programs: Vec::new(),
         }
     }
 
@@ -164,6 +166,13 @@ impl StageTest {
         self
     }
 
+    /// Has the build root lack a program.
+    #[must_use]
+    pub fn without_program(mut self, name: &'static str) -> Self {
+        self.missing_programs.push(name);
+        self
+    }
+
     /// Returns the path of a file in the tree.
     pub fn path(&self, path: &str) -> PathBuf {
         self.tree().join(path.trim_start_matches('/'))
@@ -199,12 +208,15 @@ impl StageTest {
             "options": self.options,
             "meta": self.meta,
         });
-        let context = StageContext::new(
+        let mut context = StageContext::new(
             arguments,
             self.directory.path().join("meta"),
             Output::buffered(),
         )
         .expect("the arguments have the engine's form");
+        for name in &self.missing_programs {
+            context = context.without_program(name);
+        }
         if !self.has_programs {
             return context;
         }

@@ -40,15 +40,21 @@ struct Sample {
     before: &'static [&'static str],
     /// Programs that know about roots themselves, or would have nothing to work on.
     stand_ins: &'static [&'static str],
+    /// Programs that the stage can do without: what it does then is ours.
+    without: &'static [&'static str],
 }
 
 fn sample(name: &'static str, options: Value, before: &'static [&'static str]) -> Sample {
     let stand_ins: &[&str] = match name {
+        "org.osbuild.users" => &["usermod"],
+        _ => &[],
+    };
+    let without: &[&str] = match name {
         "org.osbuild.hostname"
         | "org.osbuild.keymap"
         | "org.osbuild.locale"
         | "org.osbuild.timezone" => &["systemd-firstboot"],
-        "org.osbuild.users" => &["usermod"],
+        "org.osbuild.systemd" => &["systemctl"],
         _ => &[],
     };
     Sample {
@@ -56,6 +62,7 @@ fn sample(name: &'static str, options: Value, before: &'static [&'static str]) -
         options,
         before,
         stand_ins,
+        without,
     }
 }
 
@@ -108,7 +115,7 @@ fn samples() -> Vec<Sample> {
         ),
         sample(
             "org.osbuild.keymap",
-            json!({"keymap": "x", "font": "y", "x11-keymap": {"layouts": ["us"]}}),
+            json!({"keymap": "us", "font": "y", "x11-keymap": {"layouts": ["us"]}}),
             &["etc/vconsole.conf"],
         ),
         sample(
@@ -188,8 +195,14 @@ fn samples() -> Vec<Sample> {
         ),
         sample(
             "org.osbuild.systemd",
-            json!({"masked_generators": ["x"]}),
-            &[],
+            json!({"masked_generators": ["x"], "enabled_services": ["a"], "disabled_services": ["b"],
+                   "masked_services": ["c"], "default_target": "d"}),
+            &[
+                "usr/lib/systemd/system/a.service",
+                "usr/lib/systemd/system/b.service",
+                "usr/lib/systemd/system/d.target",
+                "etc/systemd/system/x.wants/",
+            ],
         ),
         sample(
             "org.osbuild.systemd-journald",
@@ -380,10 +393,14 @@ fn prepare(sample: &Sample, without: Option<&Path>) -> StageTest {
             test.file(path, content)
         };
     }
-    sample
+    let test = sample
         .stand_ins
         .iter()
-        .fold(test, |test, program| test.program(program, "true"))
+        .fold(test, |test, program| test.program(program, "true"));
+    sample
+        .without
+        .iter()
+        .fold(test, |test, program| test.without_program(program))
 }
 
 /// An empty tar archive in a gzip file: any stage that unpacks can do so.

@@ -7,3 +7,5 @@ pub(crate) mod ini;
 pub(crate) mod only_file;
 pub(crate) mod ostree_deployment;
 pub(crate) mod secret_file;
+pub(crate) mod unit_file;
+pub(crate) mod unit_links;

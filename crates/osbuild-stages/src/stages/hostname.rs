@@ -4,6 +4,8 @@ use anyhow::Result;
 use osbuild_stage_api::{StageContext, StageModule};
 use serde::Deserialize;
 
+use crate::shared::firstboot::{self, Setting};
+
 pub(crate) const STAGE: StageModule = StageModule::new::<Options>(
     "org.osbuild.hostname",
     include_str!("hostname.meta.json"),
@@ -17,16 +19,8 @@ struct Options {
 }
 
 fn run(context: &StageContext) -> Result<()> {
-    let options: Options = context.options()?;
-    // `systemd-firstboot` leaves a file that is there alone, but packages bring one.
-    if context.tree_path()?.remove_file("/etc/hostname")? {
-        context.log("/etc/hostname already exists. Replacing.");
-    }
-    context
-        .command("systemd-firstboot")
-        .arg(format!("--root={}", context.tree().display()))
-        .arg(format!("--hostname={}", options.hostname))
-        .run()
+    let Options { hostname } = context.options()?;
+    firstboot::replace(context, Setting::Hostname(&hostname))
 }
 
 #[cfg(test)]

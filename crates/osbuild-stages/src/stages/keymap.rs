@@ -4,7 +4,7 @@ use anyhow::Result;
 use osbuild_stage_api::{StageContext, StageModule};
 use serde::Deserialize;
 
-use crate::shared::firstboot;
+use crate::shared::firstboot::{self, Setting};
 
 pub(crate) const STAGE: StageModule =
     StageModule::new::<Options>("org.osbuild.keymap", include_str!("keymap.meta.json"), run);
@@ -30,11 +30,7 @@ struct X11Keymap {
 
 fn run(context: &StageContext) -> Result<()> {
     let options: Options = context.options()?;
-    firstboot::replace(
-        context,
-        CONSOLE_FILE,
-        &format!("--keymap={}", options.keymap),
-    )?;
+    firstboot::replace(context, Setting::Keymap(&options.keymap))?;
     let tree = context.tree_path()?;
     if !options.font.is_empty() {
         tree.append(CONSOLE_FILE, format!("FONT={}\n", options.font))?;

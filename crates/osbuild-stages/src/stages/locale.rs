@@ -4,7 +4,7 @@ use anyhow::Result;
 use osbuild_stage_api::{StageContext, StageModule};
 use serde::Deserialize;
 
-use crate::shared::firstboot;
+use crate::shared::firstboot::{self, Setting};
 
 pub(crate) const STAGE: StageModule =
     StageModule::new::<Options>("org.osbuild.locale", include_str!("locale.meta.json"), run);
@@ -17,7 +17,7 @@ struct Options {
 
 fn run(context: &StageContext) -> Result<()> {
     let Options { language } = context.options()?;
-    firstboot::replace(context, "/etc/locale.conf", &format!("--locale={language}"))
+    firstboot::replace(context, Setting::Locale(&language))
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use anyhow::Result;
 use osbuild_stage_api::{StageContext, StageModule};
 use serde::Deserialize;
 
+use crate::shared::unit_links::{self, Verb};
+
 pub(crate) const STAGE: StageModule = StageModule::new::<Options>(
     "org.osbuild.systemd",
     include_str!("systemd.meta.json"),
@@ -30,18 +32,13 @@ struct Options {
 fn run(context: &StageContext) -> Result<()> {
     let options: Options = context.options()?;
     let lists = [
-        ("enable", &options.enabled_services),
-        ("disable", &options.disabled_services),
-        ("mask", &options.masked_services),
+        (Verb::Enable, &options.enabled_services),
+        (Verb::Disable, &options.disabled_services),
+        (Verb::Mask, &options.masked_services),
     ];
     for (verb, services) in lists {
         for service in services {
-            context
-                .command("systemctl")
-                .arg("--root")
-                .arg(context.tree())
-                .args([verb, "--", service])
-                .run()?;
+            unit_links::change(context, verb, service)?;
         }
     }
     if !options.masked_generators.is_empty() {
@@ -55,12 +52,7 @@ fn run(context: &StageContext) -> Result<()> {
     if options.default_target.is_empty() {
         return Ok(());
     }
-    context
-        .command("systemctl")
-        .arg("--root")
-        .arg(context.tree())
-        .args(["set-default", &options.default_target])
-        .run()
+    unit_links::change(context, Verb::SetDefault, &options.default_target)
 }
 
 #[cfg(test)]

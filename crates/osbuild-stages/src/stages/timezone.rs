@@ -4,7 +4,7 @@ use anyhow::Result;
 use osbuild_stage_api::{StageContext, StageModule};
 use serde::Deserialize;
 
-use crate::shared::firstboot;
+use crate::shared::firstboot::{self, Setting};
 
 pub(crate) const STAGE: StageModule = StageModule::new::<Options>(
     "org.osbuild.timezone",
@@ -20,7 +20,7 @@ struct Options {
 
 fn run(context: &StageContext) -> Result<()> {
     let Options { zone } = context.options()?;
-    firstboot::replace(context, "/etc/localtime", &format!("--timezone={zone}"))
+    firstboot::replace(context, Setting::Timezone(&zone))
 }
 
 #[cfg(test)]
