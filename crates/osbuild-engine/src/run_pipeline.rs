@@ -55,7 +55,7 @@ fn build_tree(
         success: true,
     };
     let root = build_root_of(context, pipeline)?;
-    let builder = begin_tree(context, pipeline, step)?;
+    let builder = begin_tree(context, pipeline, step)?.with_epoch(pipeline.source_epoch);
     let tree = builder.tree();
     let logs = logs.join(stage_log::directory_name(&pipeline.name, step.pipeline));
     for (index, stage) in pipeline.stages.iter().enumerate().skip(step.first_stage) {
@@ -126,13 +126,10 @@ fn finish_tree(
     let Some(id) = pipeline.id() else {
         return Ok(());
     };
-    if let Some(epoch) = pipeline.source_epoch {
-        builder.clamp_times(epoch)?;
-    }
     let object = if checkpoints.contains(id) {
         builder.commit(id.as_str())?
     } else {
-        builder.keep_floating(id.as_str())
+        builder.keep_floating(id.as_str())?
     };
     context.objects.add(id.as_str(), &Arc::new(object));
     Ok(())

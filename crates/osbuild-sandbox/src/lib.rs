@@ -7,7 +7,7 @@
 //! | [`executor`] | carries a spec out, by [`bubblewrap`] or by own [`namespaces`] |
 //! | [`init`] | the other half of [`namespaces`]: process 1 of the sandbox, this program run again |
 //! | `supervise` | reads output, watches time and [`CancelToken`] until the sandbox is gone |
-//! | [`device_directory`], [`mount`], [`loop_device`] | guards that undo themselves when dropped |
+//! | [`device_directory`], [`mount`], [`overlay`], [`loop_device`] | guards that undo themselves when dropped |
 //! | [`privilege`] | tells in words what is missing when mounts are not allowed |
 //! | [`descriptor`] | takes descriptors that the caller of this program left open |
 //! | [`file_lock`] | open-file-description locks |
@@ -29,6 +29,7 @@ pub mod init;
 pub mod loop_device;
 pub mod mount;
 pub mod namespaces;
+pub mod overlay;
 pub mod packet_socket;
 pub mod privilege;
 pub mod spec;

@@ -5,6 +5,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::fs::CWD;
@@ -25,7 +26,17 @@ pub fn enter_private_mount_namespace() -> Result<()> {
         bail!("entering a mount namespace with {threads} threads running would leave some behind");
     }
     unshare_mounts().context("making a private mount namespace")?;
-    make_private(Path::new("/"))
+    make_private(Path::new("/"))?;
+    HAS_PRIVATE_MOUNTS.get_or_init(|| ());
+    Ok(())
+}
+
+/// Set once this process has left the mount namespace that it was started in.
+static HAS_PRIVATE_MOUNTS: OnceLock<()> = OnceLock::new();
+
+/// Tells whether this process has entered a mount namespace of its own: what it mounts is gone when it ends.
+pub fn has_private_mounts() -> bool {
+    HAS_PRIVATE_MOUNTS.get().is_some()
 }
 
 /// Cuts a mount, and all below it, off from those it shares events with.
@@ -98,54 +109,6 @@ pub fn tmpfs(target: &Path, mode: u32) -> Result<MountGuard> {
     let mount = new_tmpfs(mode, MountAttrFlags::MOUNT_ATTR_NOSUID)?;
     attach(mount.as_fd(), target)?;
     Ok(MountGuard::adopt(target))
-}
-
-/// The directories that an overlay puts on top of each other.
-#[derive(Clone, Copy, Debug)]
-pub struct OverlayLayers<'a> {
-    /// What is read, the topmost first; never changed.
-    pub lower: &'a [&'a Path],
-    /// What takes changes.
-    pub upper: &'a Path,
-    /// An empty directory on the file system of `upper`, for the kernel's use.
-    pub work: &'a Path,
-}
-
-/// Mounts a writable view of some directories at the existing `target`.
-pub fn overlay(layers: &OverlayLayers<'_>, target: &Path) -> Result<MountGuard> {
-    let mount = new_overlay(layers)
-        .with_context(|| format!("mounting an overlay at {}", target.display()))?;
-    attach(mount.as_fd(), target)?;
-    Ok(MountGuard::adopt(target))
-}
-
-fn new_overlay(layers: &OverlayLayers<'_>) -> Result<OwnedFd> {
-    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    let lower = layers
-        .lower
-        .iter()
-        .map(|path| escape_overlay_path(path))
-        .collect::<Result<Vec<_>>>()?
-        .join(":");
-    fsconfig_set_string(context.as_fd(), "lowerdir", lower)?;
-    fsconfig_set_string(context.as_fd(), "upperdir", layers.upper)?;
-    fsconfig_set_string(context.as_fd(), "workdir", layers.work)?;
-    // Renaming a directory of a lower layer must work as it does anywhere else.
-    fsconfig_set_string(context.as_fd(), "redirect_dir", "on")?;
-    fsconfig_create(context.as_fd())?;
-    Ok(fsmount(
-        context.as_fd(),
-        FsMountFlags::FSMOUNT_CLOEXEC,
-        MountAttrFlags::empty(),
-    )?)
-}
-
-/// Writes a path so that a list of them can be told apart: the kernel splits at colons.
-fn escape_overlay_path(path: &Path) -> Result<String> {
-    let text = path
-        .to_str()
-        .with_context(|| format!("path {} is not UTF-8", path.display()))?;
-    Ok(text.replace('\\', "\\\\").replace(':', "\\:"))
 }
 
 /// Makes a file system in memory that is not mounted anywhere yet.

@@ -1,6 +1,5 @@
 //! Keeps the objects of a store within its limit.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -12,10 +11,15 @@ use crate::entry_lock::{self, Lock};
 use crate::object::ObjectInfo;
 use crate::remove_tree::remove_tree;
 use crate::size::MaximumSize;
+use crate::steps;
 use crate::temporary::unique_name;
 
-/// The unit of `st_blocks`, whatever the file system's own block size.
-const STAT_BLOCK: u64 = 512;
+/// The folder of trees that were asked for.
+pub(crate) const OBJECTS: &str = "objects";
+/// The folder of trees that were kept unasked.
+pub(crate) const STEPS: &str = "steps";
+/// The file that keeps an object or step from being removed.
+pub(crate) const PIN: &str = "pinned";
 
 /// Books `bytes` for a new object, removing old ones if need be; tells whether there is room.
 pub(crate) fn reserve(store: &Path, limit: MaximumSize, bytes: u64) -> Result<bool> {
@@ -69,33 +73,86 @@ fn lock_size(path: &Path) -> Result<File> {
     }
 }
 
-/// Adds up what the objects say they take.
+/// Adds up what objects and steps say they take.
 fn recount(store: &Path) -> Result<u64> {
     let mut sum = 0;
-    for entry in fs_err::read_dir(store.join("objects"))? {
-        if let Some(info) = ObjectInfo::read(&entry?.path())? {
+    for path in entries(store)? {
+        if let Some(info) = ObjectInfo::read(&path)? {
             sum += info.size;
         }
     }
     Ok(sum)
 }
 
-/// Removes objects that nobody uses, the one that was used longest ago first, until `wanted` bytes are free.
-fn evict(store: &Path, wanted: u64) -> Result<()> {
-    let mut freed = 0;
-    for (_, object) in by_last_use(store)? {
-        if freed >= wanted {
-            break;
+/// Lists what is kept: objects, then steps.
+pub(crate) fn entries(store: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for folder in [OBJECTS, STEPS] {
+        match fs_err::read_dir(store.join(folder)) {
+            Ok(entries) => {
+                for entry in entries {
+                    paths.push(entry?.path());
+                }
+            }
+            // A store of upstream has no steps.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
         }
-        freed += remove_object(store, &object)?.unwrap_or(0);
     }
-    Ok(())
+    Ok(paths)
 }
 
+/// Removes what nobody uses, the one that was used longest ago first, until `wanted` bytes are free. Gives the bytes
+/// that were freed.
+///
+/// A step that others stand on goes after them, and what is pinned stays.
+pub(crate) fn evict(store: &Path, wanted: u64) -> Result<u64> {
+    let mut freed = 0;
+    let mut dependents = steps::dependents(store)?;
+    let mut candidates = by_last_use(store)?;
+    // A step that is passed over because of others on it may be free once these are gone.
+    loop {
+        let before = candidates.len();
+        let mut left = Vec::new();
+        for (used, path) in candidates {
+            if freed >= wanted {
+                return Ok(freed);
+            }
+            let step = step_key(store, &path);
+            if step.is_some_and(|key| dependents.get(key).is_some_and(|count| *count > 0)) {
+                left.push((used, path));
+                continue;
+            }
+            let base = steps::StepInfo::read(&path)?.and_then(|info| info.base);
+            if let Some(bytes) = remove_object(store, &path)? {
+                freed += bytes;
+                if let Some(count) = base.and_then(|base| dependents.get_mut(&base.key)) {
+                    *count -= 1;
+                }
+            }
+        }
+        candidates = left;
+        if candidates.is_empty() || candidates.len() == before {
+            return Ok(freed);
+        }
+    }
+}
+
+/// Gives the key of a step; none for an object.
+fn step_key<'a>(store: &Path, path: &'a Path) -> Option<&'a str> {
+    let is_step = path.parent() == Some(&store.join(STEPS));
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .filter(|_| is_step)
+}
+
+/// Lists what may be removed, the one that was used longest ago first.
 fn by_last_use(store: &Path) -> Result<Vec<(SystemTime, PathBuf)>> {
     let mut objects = Vec::new();
-    for entry in fs_err::read_dir(store.join("objects"))? {
-        let path = entry?.path();
+    for path in entries(store)? {
+        if is_pinned(&path) {
+            continue;
+        }
         // Without a lock file it is no object; someone may be removing it right now.
         if let Ok(lock) = fs_err::symlink_metadata(path.join("object.lock")) {
             objects.push((lock.accessed()?, path));
@@ -103,6 +160,11 @@ fn by_last_use(store: &Path) -> Result<Vec<(SystemTime, PathBuf)>> {
     }
     objects.sort();
     Ok(objects)
+}
+
+/// Tells whether an object or step is to stay until it is unpinned.
+pub(crate) fn is_pinned(path: &Path) -> bool {
+    path.join(PIN).symlink_metadata().is_ok()
 }
 
 /// Removes an object and gives the bytes it took; none if someone uses it.
@@ -129,16 +191,4 @@ pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
         remove_tree(&temporary)?;
     }
     result
-}
-
-/// Gives the bytes that a tree takes on disk.
-pub(crate) fn disk_usage(path: &Path) -> Result<u64> {
-    let metadata = fs_err::symlink_metadata(path)?;
-    let mut sum = metadata.blocks() * STAT_BLOCK;
-    if metadata.is_dir() {
-        for entry in fs_err::read_dir(path)? {
-            sum += disk_usage(&entry?.path())?;
-        }
-    }
-    Ok(sum)
 }

@@ -21,6 +21,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::export::Ownership;
+use crate::survey::OVERLAY_ATTRIBUTES;
 
 mod attributes;
 mod content;
@@ -33,6 +34,26 @@ const MAXIMUM_THREADS: usize = 8;
 pub(crate) struct CopyOptions {
     /// Who owns the copies.
     pub(crate) ownership: Ownership,
+    /// Whether the copies may share blocks with what they are copies of.
+    pub(crate) blocks: Blocks,
+}
+
+/// What becomes of the blocks of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blocks {
+    /// Shared where the file system can, else copied.
+    Shared,
+    /// Copied.
+    Copied,
+}
+
+/// Gives the top of a new layer the attributes of the one below it, but for those by which an overlay knows its layers.
+pub(crate) fn copy_attributes_of_layer(below: &Path, layer: &Path) -> Result<()> {
+    let (from, to) = (open_directory(CWD, below)?, open_directory(CWD, layer)?);
+    let status = fstat(&from)?;
+    attributes::copy_to_open(&from, &to, &status, Ownership::Preserve)
+        .and_then(|()| attributes::remove(&to, OVERLAY_ATTRIBUTES))
+        .with_context(|| format!("copying attributes of {}", below.display()))
 }
 
 /// Copies the directory `source` to `target`, merging with what is there: files of one name are replaced.
@@ -42,7 +63,7 @@ pub(crate) fn copy_tree(source: &Path, target: &Path, options: CopyOptions) -> R
         source: open_directory(CWD, source)?,
         target: open_directory(CWD, target)?,
         options,
-        can_share_blocks: AtomicBool::new(true),
+        can_share_blocks: AtomicBool::new(options.blocks == Blocks::Shared),
         queue: Mutex::new(Queue {
             pending: vec![PathBuf::from(".")],
             working: 0,

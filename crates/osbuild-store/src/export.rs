@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use rustix::io::Errno;
 
-use crate::copy::{CopyOptions, copy_tree};
+use crate::copy::{Blocks, CopyOptions, copy_tree};
 use crate::object::Object;
 
 /// Who owns exported files.
@@ -20,15 +20,15 @@ pub enum Ownership {
 
 /// Hands out a tree that nobody needs afterwards: like [`export`], but what can be moved is not copied.
 ///
-/// Moving works within one file system; what lies elsewhere, or meets a directory that has content, is copied.
+/// Moving works within one file system; what lies elsewhere, meets a directory that has content, is kept in the store or
+/// lies in several layers, is copied.
 pub fn export_by_moving(object: &Object, directory: &Path) -> Result<()> {
-    let tree = object.tree();
-    if object.is_kept() {
-        return export(&tree, directory, Ownership::Preserve);
-    }
+    let Some(tree) = object.own_directory() else {
+        return export(&object.tree(), directory, Ownership::Preserve);
+    };
     fs_err::create_dir_all(directory)?;
-    let top = fs_err::metadata(&tree)?;
-    for entry in fs_err::read_dir(&tree)? {
+    let top = fs_err::metadata(tree)?;
+    for entry in fs_err::read_dir(tree)? {
         let entry = entry?;
         let target = directory.join(entry.file_name());
         match rustix::fs::rename(entry.path(), &target) {
@@ -44,10 +44,10 @@ pub fn export_by_moving(object: &Object, directory: &Path) -> Result<()> {
     let times = std::fs::FileTimes::new()
         .set_accessed(top.accessed()?)
         .set_modified(top.modified()?);
-    fs_err::File::open(&tree)?
+    fs_err::File::open(tree)?
         .set_times(times)
         .with_context(|| format!("setting the times of {}", tree.display()))?;
-    export(&tree, directory, Ownership::Preserve)
+    export(tree, directory, Ownership::Preserve)
 }
 
 /// Copies what is in `tree` into `directory`, which is made if missing; files of the same name are replaced.
@@ -57,7 +57,11 @@ pub fn export(tree: &Path, directory: &Path, ownership: Ownership) -> Result<()>
     if let Some(parent) = directory.parent() {
         fs_err::create_dir_all(parent)?;
     }
-    copy_tree(tree, directory, CopyOptions { ownership })
+    let options = CopyOptions {
+        ownership,
+        blocks: Blocks::Shared,
+    };
+    copy_tree(tree, directory, options)
         .with_context(|| format!("exporting to {}", directory.display()))
 }
 
@@ -82,7 +86,7 @@ mod tests {
         fs_err::create_dir_all(out.join("sub")).unwrap();
         fs_err::write(out.join("sub/old"), "old").unwrap();
         fs_err::write(out.join("file"), "old").unwrap();
-        export_by_moving(&builder.keep_floating("a"), &out).unwrap();
+        export_by_moving(&builder.keep_floating("a").unwrap(), &out).unwrap();
         assert_eq!(fs_err::metadata(out.join("file")).unwrap().ino(), inode);
         assert_eq!(
             fs_err::read_to_string(out.join("file")).unwrap(),

@@ -11,6 +11,7 @@
 //!     object.lock           shared lock while it is read; its access time is that of the last use
 //!     data/tree/            the tree
 //!     data/meta/            info.json, and STAGEID.json for each stage that left metadata
+//!   steps/KEY/              a finished tree that nobody asked to keep, or what differs from that of another step
 //!   stage/uuid-…/           a tree in the making; exclusive lock on its object.lock
 //!   sources/TYPE/CHECKSUM   downloads
 //!   logs/                   output of stages
@@ -22,24 +23,32 @@
 mod accounting;
 mod cache_info;
 mod clamp;
+mod commit;
 mod copy;
 mod entry_lock;
 mod export;
+mod hard_links;
+mod layers;
 mod object;
 mod recognize;
 mod remove_tree;
 mod size;
 mod snapshot;
 mod staging;
+mod steps;
 mod store;
+mod survey;
 mod temporary;
 mod tree_builder;
+mod view;
+mod walk;
 
 pub use export::{Ownership, export, export_by_moving};
 pub use object::Object;
 pub use remove_tree::remove_tree;
 pub use size::{DEFAULT_MAXIMUM_SIZE, MaximumSize};
-pub use snapshot::{PlainCopy, Snapshotter};
-pub use store::{Store, StoreOptions};
+pub use snapshot::{ParseSnapshotterError, Snapshotter};
+pub use steps::StepRecord;
+pub use store::{Mounts, Store, StoreOptions};
 pub use temporary::TemporaryDirectory;
 pub use tree_builder::TreeBuilder;

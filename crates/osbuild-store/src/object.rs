@@ -12,6 +12,9 @@ use serde_json::Value;
 
 use crate::entry_lock::{self, Lock};
 use crate::staging::Staging;
+use crate::steps::{BaseStep, Chain};
+use crate::store::Store;
+use crate::view::View;
 
 /// The name of the file in `data/meta` that is no stage's.
 const CREATION_INFO: &str = "info.json";
@@ -25,8 +28,17 @@ pub struct Object {
 #[derive(Debug)]
 struct Shared {
     id: String,
+    /// The entry of the store that holds the metadata, and what is the tree's own.
     path: PathBuf,
+    /// The directories of the tree, the topmost first.
+    stack: Vec<PathBuf>,
+    /// Whether the tree can not be a layer; none if nobody has looked.
+    is_special: Option<bool>,
+    // Dropped before what holds the tree in its place.
+    view: View,
     keeper: Keeper,
+    /// What the lower directories of the stack belong to.
+    _base: Option<Object>,
 }
 
 /// What holds the tree in its place.
@@ -34,43 +46,101 @@ struct Shared {
 enum Keeper {
     /// A shared lock on an object of the store.
     Lock(#[expect(dead_code, reason = "held, not read")] File),
+    /// A step, which others can stand on.
+    Step {
+        name: BaseStep,
+        #[expect(dead_code, reason = "held, not read")]
+        locks: Vec<File>,
+    },
     /// It is this run's own, and gone when dropped.
     Staging(#[expect(dead_code, reason = "held, not read")] Staging),
 }
 
 impl Object {
     /// Opens an object of the store; none if it is missing, incomplete or being removed.
-    pub(crate) fn open(path: &Path, id: &str, boot_id: &str) -> Result<Option<Self>> {
-        let Some(lock) = entry_lock::try_lock(&path.join("object.lock"), Lock::Shared)? else {
+    pub(crate) fn open(store: &Store, id: &str) -> Result<Option<Self>> {
+        let path = store.objects_dir().join(id);
+        let Some(lock) = lock_trusted(&path, store.boot_id())? else {
             return Ok(None);
         };
-        match ObjectInfo::read(path)? {
-            Some(info) if info.is_trusted(boot_id) => {}
-            _ => return Ok(None),
-        }
         mark_used(&lock);
-        Ok(Some(Self::new(id, path.to_owned(), Keeper::Lock(lock))))
+        Self::with_lock(store, id, path, lock).map(Some)
+    }
+
+    /// Opens a step; none as for [`Object::open`], or if its layers can not be mounted.
+    pub(crate) fn open_step(store: &Store, key: &str) -> Result<Option<Self>> {
+        let Some(chain) = open_chain(store, key)? else {
+            return Ok(None);
+        };
+        chain.mark_used();
+        Self::from_chain(store, key, chain).map(Some)
+    }
+
+    fn from_chain(store: &Store, key: &str, chain: Chain) -> Result<Self> {
+        let keeper = Keeper::Step {
+            name: BaseStep {
+                key: key.to_owned(),
+                instance: chain.info.instance,
+            },
+            locks: chain.locks,
+        };
+        Self::new(
+            store,
+            Shape {
+                id: chain.info.record.stage_id,
+                path: store.steps_dir().join(key),
+                stack: chain.stack,
+                is_special: Some(chain.info.is_special),
+                base: None,
+            },
+            keeper,
+        )
     }
 
     /// Takes a lock that is already held.
-    pub(crate) fn with_lock(id: &str, path: PathBuf, lock: File) -> Self {
-        Self::new(id, path, Keeper::Lock(lock))
+    pub(crate) fn with_lock(store: &Store, id: &str, path: PathBuf, lock: File) -> Result<Self> {
+        let shape = Shape {
+            id: id.to_owned(),
+            stack: vec![path.join("data/tree")],
+            path,
+            is_special: None,
+            base: None,
+        };
+        Self::new(store, shape, Keeper::Lock(lock))
     }
 
     /// Makes a finished tree readable that is not kept in the store.
-    pub(crate) fn floating(id: &str, staging: Staging) -> Self {
-        let path = staging.path().to_owned();
-        Self::new(id, path, Keeper::Staging(staging))
+    pub(crate) fn floating(
+        store: &Store,
+        id: &str,
+        staging: Staging,
+        stack: Vec<PathBuf>,
+        base: Option<Self>,
+    ) -> Result<Self> {
+        let shape = Shape {
+            id: id.to_owned(),
+            path: staging.path().to_owned(),
+            stack,
+            is_special: None,
+            base,
+        };
+        Self::new(store, shape, Keeper::Staging(staging))
     }
 
-    fn new(id: &str, path: PathBuf, keeper: Keeper) -> Self {
-        Self {
+    fn new(store: &Store, shape: Shape, keeper: Keeper) -> Result<Self> {
+        let view = View::of(store, &shape.stack)
+            .with_context(|| format!("opening the tree {}", shape.id))?;
+        Ok(Self {
             shared: Arc::new(Shared {
-                id: id.to_owned(),
-                path,
+                id: shape.id,
+                path: shape.path,
+                stack: shape.stack,
+                is_special: shape.is_special,
+                view,
                 keeper,
+                _base: shape.base,
             }),
-        }
+        })
     }
 
     /// Gives the id of the stage that finished the tree.
@@ -80,15 +150,41 @@ impl Object {
 
     /// Tells whether the store keeps the tree beyond this run.
     pub fn is_kept(&self) -> bool {
-        matches!(self.shared.keeper, Keeper::Lock(_))
+        !matches!(self.shared.keeper, Keeper::Staging(_))
     }
 
-    /// Gives the top of the tree; it is not to be changed.
+    /// Gives the top of the tree; it is not to be changed, and can not be where mounts are allowed.
     pub fn tree(&self) -> PathBuf {
-        self.data().join("tree")
+        self.shared.view.path().to_owned()
     }
 
-    /// Gives the place of tree and metadata.
+    /// Gives the directory that is the whole tree, if it is this run's own.
+    pub(crate) fn own_directory(&self) -> Option<&Path> {
+        match (self.is_kept(), self.shared.stack.as_slice()) {
+            (false, [only]) if only.starts_with(&self.shared.path) => Some(only),
+            _ => None,
+        }
+    }
+
+    /// Gives the directories of the tree, the topmost first.
+    pub(crate) fn stack(&self) -> &[PathBuf] {
+        &self.shared.stack
+    }
+
+    /// Tells whether the tree can not be a layer; none if nobody has looked.
+    pub(crate) fn is_special(&self) -> Option<bool> {
+        self.shared.is_special
+    }
+
+    /// Gives the step that this is, for others to stand on.
+    pub(crate) fn as_base(&self) -> Option<&BaseStep> {
+        match &self.shared.keeper {
+            Keeper::Step { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Gives the place of the metadata, and of a tree in one directory.
     pub(crate) fn data(&self) -> PathBuf {
         self.shared.path.join("data")
     }
@@ -116,8 +212,30 @@ impl Object {
     }
 }
 
+/// What an object is made of.
+struct Shape {
+    id: String,
+    path: PathBuf,
+    stack: Vec<PathBuf>,
+    is_special: Option<bool>,
+    base: Option<Object>,
+}
+
+/// Takes the shared lock of what is complete and to be trusted.
+pub(crate) fn lock_trusted(path: &Path, boot_id: &str) -> Result<Option<File>> {
+    let lock = entry_lock::try_lock(&path.join("object.lock"), Lock::Shared)?;
+    let is_trusted = ObjectInfo::read(path)?.is_some_and(|info| info.is_trusted(boot_id));
+    Ok(lock.filter(|_| is_trusted))
+}
+
+/// Opens a step and those below; none as well if its layers can not be mounted by this process.
+pub(crate) fn open_chain(store: &Store, key: &str) -> Result<Option<Chain>> {
+    let chain = Chain::open(store.root(), key, store.boot_id())?;
+    Ok(chain.filter(|chain| store.may_mount() || chain.stack.len() == 1))
+}
+
 /// Notes the time in the access time of the lock file, which survives `noatime`.
-fn mark_used(lock: &File) {
+pub(crate) fn mark_used(lock: &File) {
     let omit = |nanoseconds| Timespec {
         tv_sec: 0,
         tv_nsec: nanoseconds,

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 /// What may be in a store that has no `cache.info` yet: one about to be made by another build, one with downloads
 /// put there in advance, the top of a new file system.
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 11] = [
     "CACHEDIR.TAG",
     "cache.lock",
     "cache.size",
@@ -17,6 +17,7 @@ const KNOWN: [&str; 10] = [
     "package-lists",
     "sources",
     "stage",
+    "steps",
     "tmp",
 ];
 /// How files begin that are about to get their name.

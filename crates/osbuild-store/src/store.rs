@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context as _, Result, bail};
 use fs_err::{File, OpenOptions};
 use osbuild_sandbox::file_lock;
+use osbuild_sandbox::mount::has_private_mounts;
 
-use crate::accounting::replace_file;
-use crate::object::{Object, ObjectInfo};
+use crate::accounting::{OBJECTS, STEPS, replace_file};
+use crate::object::{Object, ObjectInfo, lock_trusted, open_chain};
 use crate::recognize::refuse_foreign;
 use crate::size::MaximumSize;
-use crate::snapshot::{PlainCopy, Snapshotter};
+use crate::snapshot::Snapshotter;
 use crate::temporary::TemporaryDirectory;
 use crate::tree_builder::{TreeBuilder, check_id};
 use crate::{cache_info, staging, temporary};
@@ -23,6 +24,23 @@ const CACHE_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# This is 
 pub struct StoreOptions {
     /// A new limit; none for that of before, or the default.
     pub maximum_size: Option<MaximumSize>,
+    /// Whether trees may be mounted.
+    pub mounts: Mounts,
+    /// How to make trees that start as others; none for what `OSBUILD_SNAPSHOTTER` says, or else the best that works.
+    pub snapshotter: Option<Snapshotter>,
+}
+
+/// Whether a store may mount the trees that it hands out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mounts {
+    /// If this process has entered a mount namespace of its own; else trees are copied, and those in layers can not be
+    /// read.
+    #[default]
+    IfPrivate,
+    /// It may: the caller knows that nobody else sees the mounts of this process.
+    Allowed,
+    /// It may not.
+    Forbidden,
 }
 
 /// An open store. Clones are the same store.
@@ -38,9 +56,12 @@ struct Shared {
     _lock: File,
     maximum_size: MaximumSize,
     boot_id: String,
-    snapshotter: Box<dyn Snapshotter>,
-    /// Objects that this run has committed and that may not be on the disk itself yet.
-    unsynced: Mutex<Vec<String>>,
+    mounts: Mounts,
+    wanted_snapshotter: Option<Snapshotter>,
+    /// Found out when first asked for.
+    snapshotter: Mutex<Option<Snapshotter>>,
+    /// Objects and steps that this run has committed and that may not be on the disk itself yet.
+    unsynced: Mutex<Vec<PathBuf>>,
 }
 
 impl Store {
@@ -75,7 +96,12 @@ impl Store {
                 _lock: lock,
                 maximum_size,
                 boot_id: boot_id()?,
-                snapshotter: Box::new(PlainCopy),
+                mounts: options.mounts,
+                wanted_snapshotter: match options.snapshotter {
+                    Some(snapshotter) => Some(snapshotter),
+                    None => Snapshotter::from_environment()?,
+                },
+                snapshotter: Mutex::new(None),
                 unsynced: Mutex::new(Vec::new()),
             }),
         })
@@ -84,12 +110,25 @@ impl Store {
     /// Opens the object of this id; none if the store has no such finished tree.
     pub fn object(&self, id: &str) -> Result<Option<Object>> {
         check_id(id)?;
-        Object::open(&self.objects_dir().join(id), id, &self.shared.boot_id)
+        Object::open(self, id)
+    }
+
+    /// Opens the step of this key; none if the store has no such finished tree, or it can not be mounted.
+    pub fn step(&self, key: &str) -> Result<Option<Object>> {
+        check_id(key)?;
+        Object::open_step(self, key)
+    }
+
+    /// Tells whether [`Store::step`] would find something, without keeping it from being removed.
+    pub fn has_step(&self, key: &str) -> bool {
+        check_id(key).is_ok() && open_chain(self, key).is_ok_and(|chain| chain.is_some())
     }
 
     /// Tells whether [`Store::object`] would find something, without keeping it from being removed.
     pub fn contains(&self, id: &str) -> bool {
-        self.object(id).is_ok_and(|object| object.is_some())
+        check_id(id).is_ok()
+            && lock_trusted(&self.objects_dir().join(id), self.boot_id())
+                .is_ok_and(|lock| lock.is_some())
     }
 
     /// Starts a tree with nothing in it.
@@ -99,7 +138,7 @@ impl Store {
 
     /// Starts a tree as the one of `object`, its metadata included.
     pub fn new_tree_from(&self, object: &Object) -> Result<TreeBuilder> {
-        TreeBuilder::copy_of(self, &object.data())
+        TreeBuilder::from_object(self, object)
     }
 
     /// Makes a directory for this run whose name starts with `prefix`.
@@ -135,32 +174,31 @@ impl Store {
         if unsynced.is_empty() {
             return Ok(());
         }
-        let directory = File::open(self.objects_dir())?;
+        let directory = File::open(self.root())?;
         rustix::fs::syncfs(&directory).context("waiting for the disk")?;
-        for id in unsynced {
-            self.mark_durable(&id)?;
+        for path in unsynced {
+            self.mark_durable(&path)?;
         }
         Ok(())
     }
 
-    fn mark_durable(&self, id: &str) -> Result<()> {
-        // Its shared lock keeps it from being removed meanwhile.
-        let Some(_object) = self.object(id)? else {
+    fn mark_durable(&self, path: &Path) -> Result<()> {
+        // The shared lock keeps it from being removed meanwhile.
+        let Some(_lock) = lock_trusted(path, self.boot_id())? else {
             return Ok(());
         };
-        let path = self.objects_dir().join(id);
-        if let Some(mut info) = ObjectInfo::read(&path)? {
+        if let Some(mut info) = ObjectInfo::read(path)? {
             info.durable = true;
             replace_file(&path.join("object.info"), &serde_json::to_vec(&info)?)?;
         }
         Ok(())
     }
 
-    pub(crate) fn note_unsynced(&self, id: &str) {
-        self.lock_unsynced().push(id.to_owned());
+    pub(crate) fn note_unsynced(&self, path: &Path) {
+        self.lock_unsynced().push(path.to_owned());
     }
 
-    fn lock_unsynced(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+    fn lock_unsynced(&self) -> std::sync::MutexGuard<'_, Vec<PathBuf>> {
         self.shared
             .unsynced
             .lock()
@@ -168,7 +206,19 @@ impl Store {
     }
 
     pub(crate) fn objects_dir(&self) -> PathBuf {
-        self.shared.root.join("objects")
+        self.shared.root.join(OBJECTS)
+    }
+
+    pub(crate) fn steps_dir(&self) -> PathBuf {
+        self.shared.root.join(STEPS)
+    }
+
+    pub(crate) fn may_mount(&self) -> bool {
+        match self.shared.mounts {
+            Mounts::IfPrivate => has_private_mounts(),
+            Mounts::Allowed => true,
+            Mounts::Forbidden => false,
+        }
     }
 
     pub(crate) fn stages_dir(&self) -> PathBuf {
@@ -179,13 +229,27 @@ impl Store {
         &self.shared.boot_id
     }
 
-    pub(crate) fn snapshotter(&self) -> &dyn Snapshotter {
-        self.shared.snapshotter.as_ref()
+    /// Gives the way in which trees are made that start as others.
+    pub fn snapshotter(&self) -> Result<Snapshotter> {
+        let mut known = self
+            .shared
+            .snapshotter
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = *known {
+            return Ok(known);
+        }
+        let scratch = self.temporary("probe")?;
+        let found =
+            Snapshotter::choose(self.shared.wanted_snapshotter, self.may_mount(), &scratch)?;
+        tracing::debug!(snapshotter = ?found, "found out how to make trees");
+        *known = Some(found);
+        Ok(found)
     }
 }
 
 fn make_layout(root: &Path) -> Result<()> {
-    for directory in ["objects", "stage", "sources", "logs", "tmp"] {
+    for directory in [OBJECTS, STEPS, "stage", "sources", "logs", "tmp"] {
         fs_err::create_dir_all(root.join(directory))?;
     }
     for (name, content) in [("CACHEDIR.TAG", CACHE_TAG), ("cache.size", "0")] {

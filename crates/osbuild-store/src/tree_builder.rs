@@ -4,18 +4,24 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
-use fs_err::File;
-use osbuild_sandbox::file_lock;
+use fs_err as fs;
 use rustix::fs::{CWD, Mode, mkdirat};
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::accounting;
 use crate::clamp;
-use crate::object::{Object, ObjectInfo};
+use crate::commit::{commit_object, commit_step};
+use crate::copy::{Blocks, CopyOptions, copy_tree};
+use crate::export::Ownership;
+use crate::layers::{MAXIMUM_LAYERS, WritableView};
+use crate::object::Object;
+use crate::remove_tree::remove_tree;
+use crate::snapshot::Snapshotter;
 use crate::staging::Staging;
+use crate::steps::StepRecord;
 use crate::store::Store;
+use crate::survey::survey;
+use crate::view::View;
 
 /// The mode of a new tree's top and of all that the store makes.
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
@@ -24,8 +30,34 @@ const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
 #[derive(Debug)]
 pub struct TreeBuilder {
     store: Store,
+    // Dropped before the directories that it is in and on.
+    form: Form,
     staging: Staging,
+    /// What the lower layers belong to.
+    base: Option<Object>,
     created: i64,
+    epoch: Option<i64>,
+}
+
+/// How the tree is kept while it is worked on.
+#[derive(Debug)]
+enum Form {
+    /// All of it is in `data/tree`.
+    Directory,
+    /// A view of layers.
+    Layers(WritableView),
+    /// Going from one to the other has failed.
+    Lost,
+}
+
+/// A tree that nobody works on any more.
+pub(crate) struct Finished {
+    pub(crate) store: Store,
+    pub(crate) staging: Staging,
+    /// The directories of the tree, the topmost first.
+    pub(crate) stack: Vec<PathBuf>,
+    /// What those belong to that are not in the staging.
+    pub(crate) base: Option<Object>,
 }
 
 /// What `data/meta/info.json` says.
@@ -42,135 +74,288 @@ impl TreeBuilder {
         for directory in [&data, &data.join("tree"), &data.join("meta")] {
             make_directory(directory)?;
         }
-        let created = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .context("the clock is before 1970")?
-            .as_secs() as i64;
+        let created = now()?;
         let info = serde_json::to_vec(&CreationInfo { created })?;
-        fs_err::write(data.join("meta/info.json"), info)?;
+        fs::write(data.join("meta/info.json"), info)?;
         Ok(Self {
             store: store.clone(),
+            form: Form::Directory,
             staging,
+            base: None,
             created,
+            epoch: None,
         })
     }
 
-    /// Starts with the tree and the metadata in `data`.
-    pub(crate) fn copy_of(store: &Store, data: &Path) -> Result<Self> {
-        let staging = Staging::create(&store.stages_dir())?;
-        store
-            .snapshotter()
-            .snapshot(data, &staging.data())
+    /// Starts with the tree and the metadata of an object, which stays as it is.
+    pub(crate) fn from_object(store: &Store, object: &Object) -> Result<Self> {
+        let is_layered = store.snapshotter()? == Snapshotter::Overlay
+            && object.stack().len() < MAXIMUM_LAYERS
+            && !is_special(object)?;
+        if !is_layered {
+            return Self::copy_of(store, &object.tree(), &object.data());
+        }
+        let mut builder = Self::with_metadata(store, &object.data())?;
+        let view = WritableView::create(builder.staging.path(), object.stack().to_vec(), 1)
+            .with_context(|| format!("starting from {}", object.id()))?;
+        builder.form = Form::Layers(view);
+        builder.base = Some(object.clone());
+        Ok(builder)
+    }
+
+    /// Starts with a copy of a tree and the metadata in `data`.
+    fn copy_of(store: &Store, tree: &Path, data: &Path) -> Result<Self> {
+        let builder = Self::with_metadata(store, data)?;
+        copy_tree(tree, &builder.staging.data().join("tree"), copying(store)?)
             .with_context(|| format!("starting from {}", data.display()))?;
-        let info: CreationInfo =
-            serde_json::from_slice(&fs_err::read(staging.data().join("meta/info.json"))?)
-                .context("reading when the tree was begun")?;
+        Ok(builder)
+    }
+
+    /// Starts with a copy of the metadata in `data`, and no tree yet.
+    fn with_metadata(store: &Store, data: &Path) -> Result<Self> {
+        let staging = Staging::create(&store.stages_dir())?;
+        let own = staging.data();
+        make_directory(&own)?;
+        make_directory(&own.join("meta"))?;
+        for entry in fs::read_dir(data.join("meta"))? {
+            let entry = entry?;
+            fs::copy(entry.path(), own.join("meta").join(entry.file_name()))?;
+        }
+        let info: CreationInfo = serde_json::from_slice(&fs::read(own.join("meta/info.json"))?)
+            .context("reading when the tree was begun")?;
         Ok(Self {
             store: store.clone(),
+            form: Form::Directory,
             staging,
-            created: info.created,
+            base: None,
+            // A clock that was set back since would make all that is written now look old.
+            created: info.created.min(now()?),
+            epoch: None,
         })
     }
 
-    /// Gives the top of the tree.
+    /// Sets the time, in seconds, that everything gets that was written since the tree was begun: when it is kept,
+    /// handed on, or sealed.
+    #[must_use]
+    pub fn with_epoch(mut self, epoch: Option<i64>) -> Self {
+        self.epoch = epoch;
+        self
+    }
+
+    /// Gives the top of the tree. It is elsewhere after each change of the builder.
     pub fn tree(&self) -> PathBuf {
-        self.staging.data().join("tree")
+        match &self.form {
+            Form::Layers(view) => view.path(),
+            Form::Directory | Form::Lost => self.staging.data().join("tree"),
+        }
     }
 
     /// Notes what a stage left.
     pub fn write_metadata(&self, stage_id: &str, metadata: &Value) -> Result<()> {
         check_id(stage_id)?;
         let path = self.staging.data().join(format!("meta/{stage_id}.json"));
-        fs_err::write(path, serde_json::to_vec(metadata)?)?;
+        fs::write(path, serde_json::to_vec(metadata)?)?;
         Ok(())
     }
 
-    /// Sets the times of all that was written since the tree was begun to `epoch`, in seconds.
-    pub fn clamp_times(&self, epoch: i64) -> Result<()> {
-        clamp::clamp_times(&self.tree(), self.created, epoch)
+    /// Seals what was done so far, so that [`TreeBuilder::roll_back`] comes back to here; tells whether it can.
+    ///
+    /// Only overlays can do that.
+    pub fn seal(&mut self) -> Result<bool> {
+        if self.store.snapshotter()? != Snapshotter::Overlay {
+            return Ok(false);
+        }
+        let mut stack = match std::mem::replace(&mut self.form, Form::Lost) {
+            Form::Layers(view) => self.finish_view(view)?,
+            Form::Directory => {
+                let tree = self.staging.data().join("tree");
+                if survey(&tree)?.is_special {
+                    self.form = Form::Directory;
+                    return Ok(false);
+                }
+                self.clamp(&tree)?;
+                vec![tree]
+            }
+            Form::Lost => bail!("the tree is lost"),
+        };
+        if stack.len() >= MAXIMUM_LAYERS {
+            self.flatten(&stack)?;
+            stack = vec![self.staging.data().join("tree")];
+        }
+        self.open_view(stack)?;
+        Ok(true)
+    }
+
+    /// Throws away what was done since the tree was sealed or, as long as it was not, begun; tells whether it could.
+    pub fn roll_back(&mut self) -> Result<bool> {
+        match std::mem::replace(&mut self.form, Form::Lost) {
+            Form::Layers(view) => {
+                let stack = view.abandon()?;
+                self.open_view(stack)?;
+                Ok(true)
+            }
+            other => {
+                self.form = other;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Puts all of the tree into one directory, for a stage that writes what overlays do not let it write.
+    pub fn make_plain(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.form, Form::Lost) {
+            Form::Layers(view) => {
+                let stack = self.finish_view(view)?;
+                self.flatten(&stack)
+            }
+            other => {
+                self.form = other;
+                Ok(())
+            }
+        }
     }
 
     /// Keeps a copy of the tree as it is now under `id`, and goes on.
     pub fn checkpoint(&self, id: &str) -> Result<Object> {
-        Self::copy_of(&self.store, &self.staging.data())?.commit(id)
+        Self::copy_of(&self.store, &self.tree(), &self.staging.data())?
+            .with_epoch(self.epoch)
+            .commit(id)
     }
 
-    /// Finishes the tree and keeps it under `id`, by renaming it.
+    /// Finishes the tree and keeps it under `id`, by renaming it; a tree in layers is copied before.
     ///
     /// If the store has no room the object is there for this run only ([`Object::is_kept`]); if another build
     /// has finished the same tree meanwhile, that one is given.
-    pub fn commit(self, id: &str) -> Result<Object> {
+    pub fn commit(mut self, id: &str) -> Result<Object> {
         check_id(id)?;
-        let root = self.store.root().to_owned();
-        let size = accounting::disk_usage(self.staging.path())?;
-        if !accounting::reserve(&root, self.store.maximum_size(), size)? {
-            tracing::info!(id, size, "the store has no room for this tree");
-            return Ok(self.keep_floating(id));
-        }
-        let committed = self.commit_reserved(id, size);
-        if !matches!(committed, Ok((_, Booking::Used))) {
-            accounting::release(&root, size)?;
-        }
-        committed.map(|(object, _)| object)
+        self.make_plain()?;
+        commit_object(self.finish()?, id)
     }
 
-    fn commit_reserved(self, id: &str, size: u64) -> Result<(Object, Booking)> {
-        let info = ObjectInfo {
-            creation_boot_id: self.store.boot_id().to_owned(),
-            size,
-            durable: false,
-        };
-        let info_path = self.staging.path().join("object.info");
-        fs_err::write(&info_path, serde_json::to_vec(&info)?)?;
-        let target = self.store.objects_dir().join(id);
-        match rename_to_new(self.staging.path(), &target) {
-            Ok(()) => {}
-            Err(Errno::EXIST | Errno::NOTEMPTY) => {
-                if let Some(object) = self.store.object(id)? {
-                    return Ok((object, Booking::Unused));
-                }
-                // Incomplete, not to be trusted after a power cut, or on its way out.
-                accounting::remove_object(self.store.root(), &target)?;
-                if rename_to_new(self.staging.path(), &target).is_err() {
-                    fs_err::remove_file(&info_path)?;
-                    return Ok((self.keep_floating(id), Booking::Unused));
-                }
-            }
-            Err(error) => {
-                return Err(error).with_context(|| format!("committing {}", target.display()));
-            }
+    /// Keeps the tree as it is now as the step of a key, and goes on. `parts` is what the key was made of.
+    ///
+    /// It is not kept if there is no room, or if it stands on a tree that is not kept.
+    pub fn store_step(self, key: &str, record: &StepRecord, parts: &Value) -> Result<Self> {
+        check_id(key)?;
+        let (store, epoch) = (self.store.clone(), self.epoch);
+        if matches!(self.form, Form::Directory) && store.snapshotter()? != Snapshotter::Overlay {
+            let copy = Self::copy_of(&store, &self.tree(), &self.staging.data())?;
+            commit_step(copy.with_epoch(epoch).finish()?, key, record, parts)?;
+            return Ok(self);
         }
-        self.store.note_unsynced(id);
-        let lock = self.staging.into_lock();
-        share(&lock, &target)?;
-        Ok((Object::with_lock(id, target, lock), Booking::Used))
+        let object = commit_step(self.finish()?, key, record, parts)?;
+        Ok(Self::from_object(&store, &object)?.with_epoch(epoch))
+    }
+
+    /// Finishes the tree and keeps it as the step of a key: see [`TreeBuilder::store_step`]. What is not kept is there
+    /// for this run only.
+    pub fn finish_step(self, key: &str, record: &StepRecord, parts: &Value) -> Result<Object> {
+        check_id(key)?;
+        commit_step(self.finish()?, key, record, parts)
     }
 
     /// Finishes the tree without keeping it beyond this run.
-    pub fn keep_floating(self, id: &str) -> Object {
-        Object::floating(id, self.staging)
+    pub fn keep_floating(self, id: &str) -> Result<Object> {
+        self.finish()?.float(id)
+    }
+
+    /// Ends the work on the tree.
+    fn finish(mut self) -> Result<Finished> {
+        let stack = match std::mem::replace(&mut self.form, Form::Lost) {
+            Form::Layers(view) => self.finish_view(view)?,
+            Form::Directory => {
+                let tree = self.staging.data().join("tree");
+                self.clamp(&tree)?;
+                vec![tree]
+            }
+            Form::Lost => bail!("the tree is lost"),
+        };
+        Ok(Finished {
+            store: self.store,
+            staging: self.staging,
+            stack,
+            base: self.base,
+        })
+    }
+
+    /// Ends a view; gives its layers.
+    fn finish_view(&self, view: WritableView) -> Result<Vec<PathBuf>> {
+        let below = view.below();
+        let stack = view.finish()?;
+        if stack.len() > below {
+            // The layer alone: touching a file through a view would copy it.
+            self.clamp(&stack[0])?;
+        }
+        Ok(stack)
+    }
+
+    fn clamp(&self, top: &Path) -> Result<()> {
+        match self.epoch {
+            Some(epoch) => clamp::clamp_times(top, self.created, epoch),
+            None => Ok(()),
+        }
+    }
+
+    fn open_view(&mut self, stack: Vec<PathBuf>) -> Result<()> {
+        let layers = self.staging.path().join("layers");
+        let own = stack.iter().filter(|layer| layer.starts_with(&layers));
+        let number = own.count() + 1;
+        self.form = Form::Layers(WritableView::create(self.staging.path(), stack, number)?);
+        Ok(())
+    }
+
+    /// Copies the tree of these layers into one directory of its own.
+    fn flatten(&mut self, stack: &[PathBuf]) -> Result<()> {
+        let (tree, flat) = (
+            self.staging.data().join("tree"),
+            self.staging.data().join("flat"),
+        );
+        copy_tree(
+            View::of(&self.store, stack)?.path(),
+            &flat,
+            copying(&self.store)?,
+        )
+        .context("putting layers into one directory")?;
+        remove_tree(&tree)?;
+        remove_tree(&self.staging.path().join("layers"))?;
+        fs::rename(flat, tree)?;
+        self.base = None;
+        self.form = Form::Directory;
+        Ok(())
     }
 }
 
-/// What became of the bytes booked for an object.
-enum Booking {
-    Used,
-    Unused,
-}
-
-/// Lets readers in.
-fn share(lock: &File, object: &Path) -> Result<()> {
-    file_lock::lock_shared(lock).with_context(|| format!("locking {}", object.display()))
-}
-
-/// Renames unless there is something already, even an empty directory.
-fn rename_to_new(from: &Path, to: &Path) -> rustix::io::Result<()> {
-    let flags = rustix::fs::RenameFlags::NOREPLACE;
-    match rustix::fs::renameat_with(CWD, from, CWD, to, flags) {
-        // Some network file systems know no flags; a plain rename still refuses a directory with content.
-        Err(Errno::INVAL | Errno::NOSYS) => rustix::fs::rename(from, to),
-        other => other,
+impl Finished {
+    /// Makes it readable as long as the object exists.
+    pub(crate) fn float(self, id: &str) -> Result<Object> {
+        Object::floating(&self.store, id, self.staging, self.stack, self.base)
     }
+}
+
+/// Tells whether the tree of an object can not be a layer.
+fn is_special(object: &Object) -> Result<bool> {
+    match (object.is_special(), object.stack()) {
+        (Some(is_special), _) => Ok(is_special),
+        (None, [only]) => Ok(survey(only)?.is_special),
+        (None, _) => Ok(false),
+    }
+}
+
+fn copying(store: &Store) -> Result<CopyOptions> {
+    Ok(CopyOptions {
+        ownership: Ownership::Preserve,
+        blocks: match store.snapshotter()? {
+            Snapshotter::Copy => Blocks::Copied,
+            Snapshotter::Overlay | Snapshotter::Reflink => Blocks::Shared,
+        },
+    })
+}
+
+fn now() -> Result<i64> {
+    let elapsed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .context("the clock is before 1970")?;
+    Ok(elapsed.as_secs() as i64)
 }
 
 fn make_directory(path: &Path) -> Result<()> {

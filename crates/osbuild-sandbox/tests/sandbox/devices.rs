@@ -5,7 +5,8 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
-use osbuild_sandbox::mount::{self, OverlayLayers};
+use osbuild_sandbox::mount;
+use osbuild_sandbox::overlay::{OverlayChanges, OverlayLayers, overlay};
 use osbuild_sandbox::{Access, DeviceDirectory, LoopDevice, LoopOptions};
 
 fn is_mounted(path: &Path) -> bool {
@@ -71,18 +72,20 @@ pub(crate) fn mount_guards_undo_themselves() {
     inner.unmount().unwrap();
     assert!(!source.join("inner/file").exists());
 
-    let overlay = mount::overlay(
+    let mounted = overlay(
         &OverlayLayers {
-            lower: &[&source],
-            upper: &upper,
-            work: &work,
+            lower: std::slice::from_ref(&source),
+            changes: Some(OverlayChanges {
+                upper: &upper,
+                work: &work,
+            }),
         },
         &target,
     )
     .unwrap();
     fs_err::write(target.join("file"), "above").unwrap();
     let held = fs_err::File::open(target.join("file")).unwrap();
-    let error = overlay.unmount().unwrap_err();
+    let error = mounted.unmount().unwrap_err();
     assert!(error.to_string().starts_with("unmounting "), "{error:#}");
     drop(held);
     assert!(

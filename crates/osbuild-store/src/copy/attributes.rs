@@ -5,8 +5,8 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod,
-    fchown, fgetxattr, flistxattr, fsetxattr, futimens, lgetxattr, llistxattr, lsetxattr,
-    utimensat,
+    fchown, fgetxattr, flistxattr, fremovexattr, fsetxattr, futimens, lgetxattr, llistxattr,
+    lsetxattr, utimensat,
 };
 use rustix::io::Errno;
 
@@ -67,6 +67,23 @@ pub(super) fn copy_to_named(
         |name, value| lsetxattr(&target, name, value, XattrFlags::empty()),
     )?;
     utimensat(to, name, &times(status), AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// Removes the extended attributes of an open directory whose names begin so.
+pub(super) fn remove(directory: &OwnedFd, prefix: &[u8]) -> rustix::io::Result<()> {
+    let mut names = vec![0; XATTR_MAXIMUM];
+    match flistxattr(directory, &mut names) {
+        Ok(length) => names.truncate(length),
+        Err(Errno::OPNOTSUPP) => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    for name in names.split_inclusive(|byte| *byte == 0) {
+        match CStr::from_bytes_with_nul(name) {
+            Ok(name) if name.to_bytes().starts_with(prefix) => fremovexattr(directory, name)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn descriptor_path(directory: BorrowedFd<'_>, name: &CStr) -> Vec<u8> {
