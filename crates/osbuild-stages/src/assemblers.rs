@@ -2,4 +2,6 @@
 
 pub(crate) mod error;
 pub(crate) mod noop;
+pub(crate) mod qemu;
+pub(crate) mod rawfs;
 pub(crate) mod tar;

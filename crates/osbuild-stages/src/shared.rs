@@ -6,6 +6,7 @@ pub(crate) mod grub_bios;
 pub(crate) mod ini;
 pub(crate) mod only_file;
 pub(crate) mod ostree_deployment;
+pub(crate) mod qemu_img;
 pub(crate) mod secret_file;
 pub(crate) mod unit_file;
 pub(crate) mod unit_links;

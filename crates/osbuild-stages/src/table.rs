@@ -68,5 +68,7 @@ pub static STAGES: &[StageModule] = &[
 pub static ASSEMBLERS: &[StageModule] = &[
     assemblers::error::ASSEMBLER,
     assemblers::noop::ASSEMBLER,
+    assemblers::qemu::ASSEMBLER,
+    assemblers::rawfs::ASSEMBLER,
     assemblers::tar::ASSEMBLER,
 ];

@@ -5,12 +5,10 @@ use osbuild_stage_api::{StageContext, StageModule};
 use serde::Deserialize;
 
 use crate::shared::only_file::only_file;
+use crate::shared::qemu_img;
 
 pub(crate) const STAGE: StageModule =
     StageModule::new::<Options>("org.osbuild.qemu", include_str!("qemu.meta.json"), run);
-
-/// How many requests `qemu-img` has under way at once, for those who measured what their storage likes.
-const COROUTINES: &str = "OSBUILD_QEMU_IMG_COROUTINES";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,12 +57,7 @@ fn run(context: &StageContext) -> Result<()> {
     let source = only_file(context, "image")?;
     let target = context.tree_path()?.target_path(&options.filename)?;
     let mut arguments = format_arguments(&options.format);
-    if let Some(coroutines) =
-        std::env::var_os(COROUTINES).and_then(|value| value.into_string().ok())
-    {
-        context.log(format_args!("qemu-img coroutines: {coroutines}"));
-        arguments.extend(["-m".to_owned(), coroutines]);
-    }
+    arguments.extend(qemu_img::coroutines(context));
     let command = context
         .command("qemu-img")
         .args(["convert", "-O", options.format.r#type.name()]);
