@@ -18,6 +18,7 @@ const WITHOUT_FILES: &[&str] = &[
     "org.osbuild.deb",          // has a test of its own: it needs packages
     "org.osbuild.disk",         // has a test of its own: it needs trees
     "org.osbuild.error",        // does nothing
+    "org.osbuild.firewall",     // inside a chroot
     "org.osbuild.groups",       // `groupadd --root`, which changes into the tree
     "org.osbuild.grub2.debian", // has a test of its own: it needs a boot loader
     "org.osbuild.grub2.inst",   // writes to a device or an image
@@ -46,6 +47,8 @@ struct Sample {
 
 fn sample(name: &'static str, options: Value, before: &'static [&'static str]) -> Sample {
     let stand_ins: &[&str] = match name {
+        "org.osbuild.script" => &["chroot"],
+        "org.osbuild.selinux" => &["setfiles"],
         "org.osbuild.users" => &["usermod"],
         _ => &[],
     };
@@ -76,6 +79,11 @@ fn samples() -> Vec<Sample> {
             &["a/b/c"],
         ),
         sample(
+            "org.osbuild.chrony",
+            json!({"timeservers": ["x"]}),
+            &["etc/chrony.conf"],
+        ),
+        sample(
             "org.osbuild.copy",
             json!({"paths": [{"from": "input://file/one", "to": "tree:///a/b"}]}),
             &["a/b"],
@@ -95,11 +103,30 @@ fn samples() -> Vec<Sample> {
             json!({"src": "input://file/one", "dst": "/a/b", "count": 1}),
             &["a/b"],
         ),
+        sample(
+            "org.osbuild.debug-shell",
+            json!({"tty": "/dev/ttyS0"}),
+            &["etc/systemd/system/sysinit.target.wants/"],
+        ),
         sample("org.osbuild.first-boot", json!({"commands": ["x"]}), &[]),
+        sample(
+            "org.osbuild.fix-bls",
+            json!({}),
+            &["boot/loader/entries/x.conf"],
+        ),
         sample(
             "org.osbuild.fstab",
             json!({"filesystems": [{"label": "x", "path": "/"}]}),
             &["etc/fstab"],
+        ),
+        sample(
+            "org.osbuild.grub2",
+            json!({"rootfs": {"label": "x"}, "uefi": {"vendor": "x", "unified": true}}),
+            &[
+                "boot/efi/EFI/x/grub.cfg",
+                "boot/grub2/grubenv",
+                "etc/default/grub",
+            ],
         ),
         sample("org.osbuild.gunzip", json!({"path": "/a/b"}), &["a/b"]),
         sample("org.osbuild.gzip", json!({"filename": "/a/b"}), &["a/b"]),
@@ -179,6 +206,16 @@ fn samples() -> Vec<Sample> {
             &["etc/resolv.conf"],
         ),
         sample(
+            "org.osbuild.script",
+            json!({"script": "#!/bin/sh\n"}),
+            &["proc/", "dev/", "sys/"],
+        ),
+        sample(
+            "org.osbuild.selinux",
+            json!({"file_contexts": "policy", "force_autorelabel": true}),
+            &["policy"],
+        ),
+        sample(
             "org.osbuild.shell.init",
             json!({"files": {"x.sh": {"env": [{"key": "K", "value": "v"}]}}}),
             &["etc/profile.d/x.sh"],
@@ -231,6 +268,11 @@ fn samples() -> Vec<Sample> {
         ),
         sample("org.osbuild.tar", json!({"filename": "a/b"}), &["a/b"]),
         sample(
+            "org.osbuild.test",
+            json!({"script": "/x"}),
+            &["etc/systemd/system/multi-user.target.wants/"],
+        ),
+        sample(
             "org.osbuild.timezone",
             json!({"zone": "UTC"}),
             &["etc/localtime"],
@@ -252,6 +294,7 @@ fn samples() -> Vec<Sample> {
             &["etc/passwd", "home/anna/.ssh/authorized_keys"],
         ),
         sample("org.osbuild.xz", json!({"filename": "/a/b"}), &["a/b"]),
+        sample("org.osbuild.zipl", json!({}), &["etc/zipl.conf"]),
         sample("org.osbuild.zstd", json!({"filename": "/a/b"}), &["a/b"]),
         sample(
             "org.osbuild.crypttab",

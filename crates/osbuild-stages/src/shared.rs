@@ -3,6 +3,8 @@
 pub(crate) mod filesystem;
 pub(crate) mod firstboot;
 pub(crate) mod grub_bios;
+pub(crate) mod grub_environment;
+pub(crate) mod grub_files;
 pub(crate) mod ini;
 pub(crate) mod only_file;
 pub(crate) mod ostree_deployment;

@@ -1,0 +1,157 @@
+//! Golden pairs: what a stage makes of a tree.
+//!
+//! `tests/data/stages/NAME/CASE.txt` has the options, the tree before, and the difference that the stage makes:
+//!
+//! ```text
+//! What the case shows.
+//!
+//! options
+//!   {"hostname": "mail"}
+//! before
+//!   etc/ 0755
+//!   etc/hostname 0644
+//!     | localhost
+//! programs
+//!   systemd-firstboot
+//!     | echo mail >etc/hostname
+//! difference
+//!   ~ etc/hostname 0644
+//!     | mail
+//! ```
+//!
+//! `+` is a new entry, `-` one that is gone, `~` one that is not what it was; a link is `NAME -> TARGET`, a line ending
+//! in `\` one without an end. `programs` stand in for those of the build root. `UPDATE_GOLDEN=1` writes the
+//! differences anew; read them before committing them.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+mod golden {
+    pub(crate) mod case;
+    pub(crate) mod tree;
+}
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use golden::case::Case;
+use golden::tree::{self, Tree};
+use osbuild_stage_api::testing::StageTest;
+use osbuild_stages::lookup;
+
+/// Stages of 2020 and of today: each must have a pair. Those run by other programs have tests of their own.
+const WITH_PAIRS: &[&str] = &[
+    "chrony",
+    "debug-shell",
+    "fix-bls",
+    "grub2",
+    "kernel-cmdline",
+    "keymap",
+    "selinux",
+    "test",
+    "zipl",
+    "fstab",
+    "hostname",
+    "locale",
+    "systemd",
+    "timezone",
+];
+
+#[test]
+fn every_stage_makes_the_difference_that_is_expected() {
+    let is_update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    for (name, file) in cases() {
+        let case = Case::read(&file).unwrap();
+        let difference = run_native(&name, &case);
+        if is_update {
+            fs_err::write(&file, case.with_difference(&difference)).unwrap();
+        } else {
+            assert_eq!(difference, case.difference, "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_stages_that_need_a_pair_have_one() {
+    let have: BTreeSet<String> = cases().into_iter().map(|(name, _)| name).collect();
+    for name in WITH_PAIRS {
+        assert!(have.contains(*name), "{name} has no golden pair");
+    }
+}
+
+#[test]
+#[ignore = "compares with upstream: needs its checkout in UPSTREAM and a Python for it in UPSTREAM_PYTHON"]
+fn upstreams_stages_make_the_same_difference() {
+    let upstream = PathBuf::from(std::env::var_os("UPSTREAM").unwrap());
+    let mut compared = 0;
+    for (name, file) in cases() {
+        let case = Case::read(&file).unwrap();
+        let stage = upstream.join(format!("stages/org.osbuild.{name}"));
+        if case.is_ours_alone || !stage.exists() {
+            eprintln!("ours alone: {}", file.display());
+            continue;
+        }
+        let difference = run_upstream(&stage, &case);
+        assert_eq!(difference, case.difference, "{}", file.display());
+        compared += 1;
+    }
+    eprintln!("{compared} pairs are equal");
+    assert!(compared > 0);
+}
+
+/// Every case, with the short name of its stage.
+fn cases() -> Vec<(String, PathBuf)> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/stages");
+    let mut cases = Vec::new();
+    for stage in fs_err::read_dir(top).unwrap() {
+        let stage = stage.unwrap();
+        let name = stage.file_name().into_string().unwrap();
+        for file in fs_err::read_dir(stage.path()).unwrap() {
+            cases.push((name.clone(), file.unwrap().path()));
+        }
+    }
+    cases.sort();
+    cases
+}
+
+fn prepare(name: &str, case: &Case) -> StageTest {
+    let stage = lookup(&format!("org.osbuild.{name}"));
+    let stage = stage.unwrap_or_else(|| panic!("there is no stage {name}"));
+    let mut test = StageTest::new(stage, case.options.clone());
+    for (program, script) in &case.programs {
+        test = test.program(program, script);
+    }
+    case.before.write(&test.tree()).unwrap();
+    test
+}
+
+fn run_native(name: &str, case: &Case) -> String {
+    let test = prepare(name, case);
+    test.run().success();
+    case.before.difference(&Tree::read(&test.tree()).unwrap())
+}
+
+/// Runs a stage of upstream on the same tree, with what it would be given in the sandbox.
+fn run_upstream(stage: &Path, case: &Case) -> String {
+    let name = stage.file_name().unwrap().to_str().unwrap();
+    let test = prepare(name.strip_prefix("org.osbuild.").unwrap(), case);
+    let arguments = test.workspace().join("arguments");
+    let document = serde_json::json!({
+        "tree": test.tree(), "options": case.options, "inputs": {}, "devices": {}, "mounts": {},
+        "paths": {"devices": "/dev", "inputs": "/nonexistent", "mounts": test.mounts()}, "meta": {},
+    });
+    fs_err::write(&arguments, document.to_string()).unwrap();
+    let python = std::env::var_os("UPSTREAM_PYTHON").unwrap_or_else(|| "python3".into());
+    let path = std::env::var("PATH").unwrap();
+    let output = std::process::Command::new(python)
+        .args(["-c", tree::RUN_UPSTREAM])
+        .arg(stage)
+        .arg(arguments)
+        .env("PYTHONPATH", stage.parent().unwrap().parent().unwrap())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PATH", format!("{}/bin:{path}", test.workspace().display()))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {text}");
+    case.before.difference(&Tree::read(&test.tree()).unwrap())
+}
