@@ -9,6 +9,7 @@ pub mod input;
 pub mod inputs;
 pub mod mount;
 pub mod mounts;
+pub mod service;
 pub mod source;
 pub mod sources;
 mod table;

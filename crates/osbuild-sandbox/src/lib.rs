@@ -10,6 +10,7 @@
 //! | [`device_directory`], [`mount`], [`overlay`], [`loop_device`] | guards that undo themselves when dropped |
 //! | [`privilege`] | tells in words what is missing when mounts are not allowed |
 //! | [`descriptor`] | takes descriptors that the caller of this program left open |
+//! | [`interruption`] | leaves signals to whoever started this program |
 //! | [`file_lock`] | open-file-description locks |
 //! | [`packet_socket`], [`host_process`] | how foreign modules are talked to, and how those on the host are run |
 //! | `syscalls` | the only `unsafe` of the workspace |
@@ -26,6 +27,7 @@ pub mod executor;
 pub mod file_lock;
 pub mod host_process;
 pub mod init;
+pub mod interruption;
 pub mod loop_device;
 pub mod mount;
 pub mod namespaces;

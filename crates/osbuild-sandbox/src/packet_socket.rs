@@ -56,6 +56,13 @@ impl AsFd for PacketSocket {
     }
 }
 
+impl From<OwnedFd> for PacketSocket {
+    /// Takes an end that someone else made, blocking or not.
+    fn from(socket: OwnedFd) -> Self {
+        Self(socket)
+    }
+}
+
 impl PacketSocket {
     /// Makes a connection: our end, and one for another program, which blocks as such programs expect.
     pub fn pair() -> Result<(Self, OwnedFd)> {

@@ -209,6 +209,15 @@ fn set_mask(mask: &libc::sigset_t, previous: &mut libc::sigset_t) -> io::Result<
     }
 }
 
+/// Ignores a signal, in this process and in the programs it starts.
+pub(crate) fn ignore_signal(signal: c_int) -> io::Result<()> {
+    // SAFETY: SIG_IGN is a valid disposition and runs no code of this program.
+    match unsafe { libc::signal(signal, libc::SIG_IGN) } {
+        libc::SIG_ERR => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
 /// Lets SIGPIPE end a program again: Rust's runtime ignores it, and ignoring is inherited.
 pub(crate) fn reset_broken_pipe_signal() -> io::Result<()> {
     // SAFETY: SIG_DFL is no function of ours.
