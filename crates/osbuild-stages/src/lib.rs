@@ -14,7 +14,7 @@ mod shared;
 mod stages;
 mod table;
 
-pub use run::{ASSEMBLER_ENVIRONMENT, lookup, run_module};
+pub use run::{ASSEMBLER_ENVIRONMENT, ASSEMBLER_PROGRAM, lookup, run_module};
 pub use table::{ASSEMBLERS, STAGES};
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Which module a name means, and running the one this program was started as.
 
+mod bound_file;
+
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,10 +11,14 @@ use osbuild_stage_api::{StageModule, run_stage};
 use crate::runners;
 use crate::table::{ASSEMBLERS, STAGES};
 
+pub use bound_file::ASSEMBLER_PROGRAM;
+
 /// Every module's name starts so; the program itself is never called that.
 const NAME_PREFIX: &str = "org.osbuild.";
 /// Where the sandbox has stages.
 const STAGE_DIRECTORY: &str = "/run/osbuild/bin";
+/// The folder of assemblers in a library directory.
+const ASSEMBLER_FOLDER: &str = "assemblers";
 /// Set in the environment of an assembler. Its name and place in the sandbox are those of a stage, and stages of the same
 /// name exist: `org.osbuild.tar`. Upstream tells them apart by which program it shows there; ours is always the same.
 pub const ASSEMBLER_ENVIRONMENT: (&str, &str) = ("OSBUILD_MODULE_KIND", "assembler");
@@ -47,7 +53,9 @@ fn find(table: &'static [StageModule], name: &str) -> Option<&'static StageModul
 /// To be called before the command line is parsed: modules have no options of ours.
 pub fn run_module(argv0: &OsStr) -> Option<ExitCode> {
     let (variable, value) = ASSEMBLER_ENVIRONMENT;
-    let is_assembler = std::env::var_os(variable).is_some_and(|kind| kind == value);
+    let is_told = std::env::var_os(variable).is_some_and(|kind| kind == value);
+    let path = Path::new(argv0);
+    let is_assembler = || is_told || bound_file::is_assembler_program(path);
     Some(match role(argv0, is_assembler)? {
         Role::Stage(name) => run_stage(lookup(name)?),
         Role::Assembler(name) => run_stage(find(ASSEMBLERS, name)?),
@@ -61,7 +69,8 @@ pub fn run_module(argv0: &OsStr) -> Option<ExitCode> {
     })
 }
 
-fn role(argv0: &OsStr, is_assembler: bool) -> Option<Role<'_>> {
+/// `is_assembler` tells what the name alone does not: it is asked for names that stages and assemblers share.
+fn role(argv0: &OsStr, is_assembler: impl FnOnce() -> bool) -> Option<Role<'_>> {
     let path = Path::new(argv0);
     let name = path.file_name()?.to_str()?;
     let is_in = |directory: &str| path.parent() == Some(Path::new(directory));
@@ -71,15 +80,14 @@ fn role(argv0: &OsStr, is_assembler: bool) -> Option<Role<'_>> {
     if !is_in(STAGE_DIRECTORY) && !name.starts_with(NAME_PREFIX) {
         return None;
     }
-    let is_stage = !is_assembler && lookup(name).is_some();
-    Some(if is_stage {
-        Role::Stage(name)
-    } else if find(ASSEMBLERS, name).is_some() {
-        Role::Assembler(name)
-    } else if runners::is_runner(name) {
-        Role::Runner
-    } else {
-        Role::Unknown(name)
+    let folder = path.parent().and_then(Path::file_name);
+    let is_in_folder = folder.is_some_and(|folder| folder == ASSEMBLER_FOLDER);
+    Some(match (lookup(name), find(ASSEMBLERS, name)) {
+        (Some(_), Some(_)) if is_in_folder || is_assembler() => Role::Assembler(name),
+        (Some(_), _) => Role::Stage(name),
+        (None, Some(_)) => Role::Assembler(name),
+        (None, None) if runners::is_runner(name) => Role::Runner,
+        (None, None) => Role::Unknown(name),
     })
 }
 
@@ -92,16 +100,17 @@ mod tests {
         for (name, is_assembler, expected) in [
             ("org.osbuild.tar", false, Role::Stage("org.osbuild.tar")),
             ("org.osbuild.tar", true, Role::Assembler("org.osbuild.tar")),
-            (
-                "org.osbuild.mkdir",
-                true,
-                Role::Unknown("org.osbuild.mkdir"),
-            ),
+            ("org.osbuild.mkdir", true, Role::Stage("org.osbuild.mkdir")),
             ("org.osbuild.debian", true, Role::Runner),
         ] {
             let path = format!("/run/osbuild/bin/{name}");
-            assert_eq!(role(OsStr::new(&path), is_assembler), Some(expected));
+            assert_eq!(role(OsStr::new(&path), || is_assembler), Some(expected));
         }
+        let path = "/usr/lib/osbuild/assemblers/org.osbuild.tar";
+        assert_eq!(
+            role(OsStr::new(path), || false),
+            Some(Role::Assembler("org.osbuild.tar"))
+        );
     }
 
     #[test]
@@ -128,7 +137,7 @@ mod tests {
             ("osbuild", None),
             ("", None),
         ] {
-            assert_eq!(role(OsStr::new(argv0), false), expected, "{argv0}");
+            assert_eq!(role(OsStr::new(argv0), || false), expected, "{argv0}");
         }
     }
 }
