@@ -2,6 +2,9 @@
 //!
 //! What a runner does (the linker's cache, system users, `/var` skeleton) depends on the build tree
 //! alone, so it is done once for each tree and run; every stage is handed a fresh copy.
+//!
+//! A runner of a library directory, for a distribution that this program does not know, is run with every stage instead,
+//! in an empty `/etc` and `/var`, as upstream does it (`docs/decisions/0004-foreign-modules.md`).
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -73,7 +76,7 @@ impl SandboxShare {
             inputs: world.directory.path().join("inputs"),
             arguments: world.directory.path().join("arguments"),
             module,
-            runner: None,
+            runner: root.runner.clone(),
             library: None,
             python_package: None,
             sockets: Vec::new(),
@@ -120,6 +123,8 @@ impl StageWorld {
 pub(crate) struct BuildRoot {
     path: PathBuf,
     boot: Option<PathBuf>,
+    /// What prepares the root for every stage anew, if it is not built in.
+    runner: Option<Program>,
     /// Holds the prepared `etc` and `var`.
     template: TemporaryDirectory,
     /// Keeps the tree from being evicted.
@@ -127,11 +132,13 @@ pub(crate) struct BuildRoot {
 }
 
 impl BuildRoot {
-    /// Prepares the host (`object` is none) or a built tree to be a build root.
+    /// Prepares the host (`object` is none) or a built tree to be a build root. With a `runner` that is not built in,
+    /// nothing is prepared.
     pub(crate) fn prepare(
         store: &Store,
         share: &SandboxShare,
         object: Option<Arc<Object>>,
+        runner: Option<Program>,
         cancel: &CancelToken,
     ) -> Result<Self> {
         let path = object
@@ -151,12 +158,20 @@ impl BuildRoot {
         let root = Self {
             path,
             boot: has_boot.then_some(boot),
+            runner,
             template,
             _object: object,
         };
-        root.run_runner(store, share, cancel)
-            .context("preparing the build root")?;
+        if root.runner.is_none() {
+            root.run_runner(store, share, cancel)
+                .context("preparing the build root")?;
+        }
         Ok(root)
+    }
+
+    /// Tells whether every stage is run by a runner of a library directory.
+    pub(crate) fn has_foreign_runner(&self) -> bool {
+        self.runner.is_some()
     }
 
     /// Lets the runner write into the template itself.
@@ -205,20 +220,25 @@ impl BuildRoot {
 /// The build roots of a run: each is prepared by the first pipeline that asks, others wait for it.
 #[derive(Default)]
 pub(crate) struct BuildRoots {
-    by_id: Mutex<BTreeMap<Option<String>, RootCell>>,
+    by_id: Mutex<BTreeMap<RootKey, RootCell>>,
 }
+
+/// The id of the tree, and the runner's file if it is not built in.
+type RootKey = (Option<String>, Option<PathBuf>);
 
 /// Holds a root once it is prepared; its lock is held while someone prepares it.
 type RootCell = Arc<Mutex<Option<Arc<BuildRoot>>>>;
 
 impl BuildRoots {
-    /// Gives the root of a build tree (`None`: the host).
+    /// Gives the root of a build tree (`None`: the host) with a runner (`None`: the built-in one).
     pub(crate) fn get(
         &self,
         id: Option<&str>,
+        runner: Option<&Path>,
         prepare: impl FnOnce() -> Result<BuildRoot>,
     ) -> Result<Arc<BuildRoot>> {
-        let cell = Arc::clone(lock(&self.by_id).entry(id.map(str::to_owned)).or_default());
+        let key = (id.map(str::to_owned), runner.map(Path::to_owned));
+        let cell = Arc::clone(lock(&self.by_id).entry(key).or_default());
         let mut root = lock(&cell);
         if let Some(root) = &*root {
             return Ok(Arc::clone(root));

@@ -3,24 +3,22 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use indexmap::IndexMap;
-use osbuild_host_modules::{SourceEvent, SourceRequest, source};
-use osbuild_manifest::manifest::{Manifest, Source, StageId};
+use osbuild_manifest::manifest::{Manifest, StageId};
 use osbuild_sandbox::CancelToken;
 use osbuild_store::Store;
 
 use crate::build_root::{BuildRoots, SandboxShare};
-use crate::event::{Event, FetchProgress, Observer};
+use crate::event::{Event, Observer};
 use crate::export::{Use, export};
+use crate::fetch_sources::{FetchContext, fetch_sources};
 use crate::host_services::Objects;
 use crate::module_catalog::ModuleCatalog;
-use crate::outcome::{FailedAt, Outcome, PipelineOutcome, SourceOutcome, SourceResult};
+use crate::outcome::{FailedAt, Outcome, PipelineOutcome};
 use crate::plan::{CacheIndex, Plan, plan};
 use crate::run_pipeline::run_pipeline;
 use crate::run_stage::BuildContext;
@@ -86,7 +84,16 @@ pub fn build(
     let mut outcome = Outcome::default();
     let pipelines = plan.steps.len();
     observer.event(manifest, &Event::BuildStarted { pipelines });
-    fetch_sources(manifest, request, store, observer, &mut outcome)?;
+    fetch_sources(
+        manifest,
+        &FetchContext {
+            store,
+            catalog,
+            cancel: &request.cancel,
+        },
+        observer,
+        &mut outcome,
+    )?;
     if outcome.success() && request.cancel.is_cancelled() {
         outcome.failure = Some(FailedAt::Interrupted);
     }
@@ -106,6 +113,7 @@ pub fn build(
             share: &share,
             roots: &BuildRoots::default(),
             catalog,
+            run_directory: &request.run_directory,
             stage_timeout: request.stage_timeout,
             cancel: &request.cancel,
         };
@@ -170,118 +178,6 @@ fn record(outcome: &mut Outcome, pipeline: usize, result: Result<PipelineOutcome
                 error,
             });
         }
-    }
-}
-
-/// Asks every source of the manifest, in its order, until one fails.
-fn fetch_sources(
-    manifest: &Manifest,
-    request: &BuildRequest,
-    store: &Store,
-    observer: &mut dyn Observer,
-    outcome: &mut Outcome,
-) -> Result<()> {
-    for (index, source) in manifest.sources.iter().enumerate() {
-        if request.cancel.is_cancelled() {
-            outcome.failure = Some(FailedAt::Interrupted);
-            return Ok(());
-        }
-        observer.event(manifest, &Event::SourceStarted { source: index });
-        let result = fetch_source(index, source, request, store, &mut |event| {
-            observer.event(manifest, event);
-        })?;
-        let success = result.success;
-        let result = Arc::new(result);
-        observer.event(
-            manifest,
-            &Event::SourceFinished {
-                source: index,
-                outcome: Arc::clone(&result),
-            },
-        );
-        outcome.sources.push(SourceOutcome::clone(&result));
-        if !success {
-            outcome.failure = Some(if request.cancel.is_cancelled() {
-                FailedAt::Interrupted
-            } else {
-                FailedAt::Source { source: index }
-            });
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
-/// Runs a source on a thread of its own and hands its events on in this one.
-fn fetch_source(
-    index: usize,
-    description: &Source,
-    request: &BuildRequest,
-    store: &Store,
-    on_event: &mut dyn FnMut(&Event),
-) -> Result<SourceOutcome> {
-    let module = source(&description.name)
-        .with_context(|| format!("no source `{}` is built in", description.name))?;
-    let items = description.items.to_serde();
-    let options = description.options.to_serde();
-    let cache = store.downloads_dir();
-    let (sender, receiver) = channel();
-    let outcome = thread::scope(|scope| {
-        let worker = scope.spawn(|| {
-            let sender = sender;
-            module.download(
-                &SourceRequest {
-                    items: &items,
-                    options: &options,
-                    cache: &cache,
-                    cancel: &request.cancel,
-                },
-                &|event| {
-                    if sender.send(event).is_err() {
-                        tracing::debug!("a source spoke after its end");
-                    }
-                },
-            )
-        });
-        for event in receiver {
-            on_event(&translate(index, event));
-        }
-        worker.join()
-    });
-    let outcome = outcome.map_err(|_| anyhow::anyhow!("source `{}` panicked", description.name))?;
-    Ok(SourceOutcome {
-        source: index,
-        source_type: outcome.source_type.to_owned(),
-        success: outcome.success,
-        results: outcome
-            .results
-            .into_iter()
-            .map(|result| SourceResult {
-                checksum: result.checksum,
-                cached: result.cached,
-                error: result.error,
-            })
-            .collect(),
-    })
-}
-
-fn translate(source: usize, event: SourceEvent) -> Event {
-    match event {
-        SourceEvent::Log(line) => Event::SourceLog { source, line },
-        SourceEvent::Progress {
-            bytes_done,
-            bytes_total,
-            files_done,
-            files_total,
-        } => Event::SourceProgress {
-            source,
-            progress: FetchProgress {
-                bytes_done,
-                bytes_total: bytes_total.unwrap_or_default(),
-                files_done: files_done as u64,
-                files_total: files_total as u64,
-            },
-        },
     }
 }
 

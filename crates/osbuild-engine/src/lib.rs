@@ -7,6 +7,7 @@
 //! | [`module_catalog`] | finds the modules that a manifest names, built in or in a library directory |
 //! | [`plan`] | decides what to fetch, reuse and build, as data |
 //! | [`execute`] | carries a plan out: sources, then pipelines side by side |
+//! | `fetch_sources` | asks every source for its items |
 //! | `run_pipeline` | one tree, stage after stage |
 //! | `run_stage` | one stage: services on the host, sandbox, result |
 //! | [`export`] | copies finished trees to the caller |
@@ -17,8 +18,10 @@
 mod build_root;
 pub mod event;
 pub mod execute;
+mod experimental;
 pub mod export;
 mod external;
+mod fetch_sources;
 pub mod host_runner;
 mod host_services;
 pub mod module_catalog;

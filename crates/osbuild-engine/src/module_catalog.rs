@@ -118,6 +118,12 @@ impl ModuleCatalog {
         }
     }
 
+    /// Gives the directory to put on the Python path of modules on the host.
+    pub(crate) fn python_path(&self) -> Option<&Path> {
+        let library = self.library.as_ref()?;
+        library.python_package().search_path(library.path())
+    }
+
     /// Gives the library directory.
     pub(crate) fn library(&self) -> Option<&ModuleLibrary> {
         self.library.as_ref()

@@ -83,7 +83,7 @@ impl ModuleLibrary {
         if !std::fs::metadata(&path).with_context(opening)?.is_dir() {
             bail!("the library directory {} is no directory", path.display());
         }
-        std::fs::read_dir(&path).with_context(opening)?;
+        fs::read_dir(&path)?;
         let runners = file_names(&path.join(ModuleKind::Runner.folder()))?;
         Ok(Self {
             path,
@@ -214,19 +214,19 @@ fn read_module(
 
 /// Reads a text file; none if there is no such file.
 fn read_text(path: &Path) -> Result<Option<String>, MetadataError> {
-    match std::fs::read(path) {
+    match fs::read(path) {
         Ok(bytes) => String::from_utf8(bytes)
             .map(Some)
             .map_err(|_| MetadataError::Shape("it is not UTF-8 text".to_owned())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(MetadataError::Shape(format!("reading it: {error}"))),
+        Err(error) => Err(MetadataError::Shape(error.to_string())),
     }
 }
 
 /// Reads a schema for manifests; one that is missing or broken gives way to that of this program.
 fn read_schema(path: &Path) -> Option<Arc<Schema>> {
-    let text = std::fs::read_to_string(path)
-        .inspect_err(|error| tracing::debug!("reading {}: {error}", path.display()))
+    let text = fs::read_to_string(path)
+        .inspect_err(|error| tracing::debug!("{error}"))
         .ok()?;
     let schema = Value::from_json(&text)
         .map_err(anyhow::Error::from)

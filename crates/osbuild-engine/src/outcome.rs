@@ -88,7 +88,7 @@ pub struct SourceOutcome {
 }
 
 /// What came of one item of a source.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceResult {
     /// The item's name, usually `sha256:…`.
     pub checksum: Option<String>,
@@ -157,7 +157,8 @@ pub enum Ending {
     TimedOut,
     /// The user, or the failure of another pipeline, ended it.
     Cancelled,
-    /// An input, device or mount that it needs could not be had: it was not started.
+    /// An input, device or mount that it needs could not be had, so it was not started; or could not be undone, so
+    /// what it did is not all there.
     NotStarted {
         /// The module that failed, `devices/org.osbuild.loopback`.
         module: String,

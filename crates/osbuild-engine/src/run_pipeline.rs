@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use osbuild_manifest::manifest::{Manifest, Pipeline, StageId};
+use osbuild_sandbox::build_root::Program;
 use osbuild_store::TreeBuilder;
 
 use crate::build_root::BuildRoot;
@@ -89,7 +90,8 @@ fn build_tree(
 /// Gives the prepared build root of a pipeline; the first to ask prepares it.
 fn build_root_of(context: &BuildContext<'_>, pipeline: &Pipeline) -> Result<Arc<BuildRoot>> {
     let id = pipeline.build.as_ref().map(StageId::as_str);
-    context.roots.get(id, || {
+    let runner = context.catalog.foreign_runner(&pipeline.runner);
+    context.roots.get(id, runner.as_deref(), || {
         let object = match id {
             Some(id) => Some(
                 context
@@ -99,7 +101,11 @@ fn build_root_of(context: &BuildContext<'_>, pipeline: &Pipeline) -> Result<Arc<
             ),
             None => None,
         };
-        BuildRoot::prepare(context.store, context.share, object, context.cancel)
+        let runner = runner.clone().map(|path| Program {
+            name: pipeline.runner.file_name.clone(),
+            path,
+        });
+        BuildRoot::prepare(context.store, context.share, object, runner, context.cancel)
     })
 }
 

@@ -31,12 +31,12 @@ impl PythonPackage {
     /// Looks for the package of the modules in a library directory.
     pub(crate) fn find(library: &Path) -> Self {
         let own = library.join("osbuild");
-        match std::fs::read_dir(&own).map(|mut entries| entries.next().is_some()) {
+        match fs_err::read_dir(&own).map(|mut entries| entries.next().is_some()) {
             Ok(true) => Self::InLibrary,
             Ok(false) => installed().map_or(Self::Missing, Self::Elsewhere),
             // There is no place to show another one in.
             Err(error) => {
-                tracing::debug!("reading {}: {error}", own.display());
+                tracing::debug!("{error}");
                 Self::Missing
             }
         }

@@ -1,0 +1,261 @@
+//! Asks the sources of a manifest for their items, one after the other.
+//!
+//! Sources of a library directory are programs; all of them run until the last is done, as upstream has it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use osbuild_host_modules::{SourceEvent, SourceRequest, source};
+use osbuild_manifest::manifest::{Manifest, Source};
+use osbuild_manifest::module::ModuleKind;
+use osbuild_sandbox::CancelToken;
+use osbuild_store::Store;
+
+use crate::event::{Event, FetchProgress, Observer};
+use crate::external::calls;
+use crate::external::service::{Service, ServiceCommand, Wait};
+use crate::module_catalog::{ModuleCatalog, ModuleCode};
+use crate::outcome::{FailedAt, Outcome, SourceOutcome, SourceResult};
+
+/// What sources are asked with.
+#[derive(Clone, Copy)]
+pub(crate) struct FetchContext<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) catalog: &'a ModuleCatalog,
+    pub(crate) cancel: &'a CancelToken,
+}
+
+/// Asks every source of the manifest, in its order, until one fails.
+pub(crate) fn fetch_sources(
+    manifest: &Manifest,
+    context: &FetchContext<'_>,
+    observer: &mut dyn Observer,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let (sender, receiver) = channel();
+    let mut fetch = Fetch {
+        context,
+        sender,
+        receiver,
+        running: Vec::new(),
+        on_event: &mut |event| observer.event(manifest, event),
+    };
+    let result = fetch.all(manifest, outcome);
+    fetch.stop();
+    result
+}
+
+/// What a source's thread tells the one that waits for it.
+enum Message {
+    /// Something happened at the source with this index.
+    Event(usize, SourceEvent),
+    /// The source that was asked last is done.
+    Done,
+}
+
+struct Fetch<'a> {
+    context: &'a FetchContext<'a>,
+    sender: Sender<Message>,
+    receiver: Receiver<Message>,
+    /// Foreign sources, by the order in which they were started.
+    running: Vec<Service<'a>>,
+    on_event: &'a mut dyn FnMut(&Event),
+}
+
+impl<'a> Fetch<'a> {
+    fn all(&mut self, manifest: &Manifest, outcome: &mut Outcome) -> Result<()> {
+        for (index, source) in manifest.sources.iter().enumerate() {
+            if self.context.cancel.is_cancelled() {
+                outcome.failure = Some(FailedAt::Interrupted);
+                return Ok(());
+            }
+            (self.on_event)(&Event::SourceStarted { source: index });
+            let result = Arc::new(self.one(index, source)?);
+            (self.on_event)(&Event::SourceFinished {
+                source: index,
+                outcome: Arc::clone(&result),
+            });
+            outcome.sources.push(SourceOutcome::clone(&result));
+            if !result.success {
+                outcome.failure = Some(if self.context.cancel.is_cancelled() {
+                    FailedAt::Interrupted
+                } else {
+                    FailedAt::Source { source: index }
+                });
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, index: usize, source: &Source) -> Result<SourceOutcome> {
+        match self.context.catalog.code(ModuleKind::Source, &source.name) {
+            Some(ModuleCode::File(file)) => Ok(self.ask_foreign(index, source, &file)),
+            Some(ModuleCode::BuiltIn) | None => self.ask_built_in(index, source),
+        }
+    }
+
+    /// Runs a built-in source on a thread of its own and hands its events on in this one.
+    fn ask_built_in(&mut self, index: usize, description: &Source) -> Result<SourceOutcome> {
+        let module = source(&description.name)
+            .with_context(|| format!("no source `{}` is built in", description.name))?;
+        let request = SourceRequest {
+            items: &description.items.to_serde(),
+            options: &description.options.to_serde(),
+            cache: &self.context.store.downloads_dir(),
+            cancel: self.context.cancel,
+        };
+        let sender = self.sender.clone();
+        let outcome = thread::scope(|scope| {
+            let worker = scope.spawn(|| {
+                let sender = EndSender(sender);
+                module.download(&request, &|event| sender.event(index, event))
+            });
+            self.pass_on();
+            worker.join()
+        });
+        let outcome =
+            outcome.map_err(|_| anyhow::anyhow!("source `{}` panicked", description.name))?;
+        let results = outcome.results.into_iter().map(|result| SourceResult {
+            checksum: result.checksum,
+            cached: result.cached,
+            error: result.error,
+        });
+        Ok(SourceOutcome {
+            source: index,
+            source_type: outcome.source_type.to_owned(),
+            success: outcome.success,
+            results: results.collect(),
+        })
+    }
+
+    /// Starts a foreign source, asks it, and leaves it running.
+    fn ask_foreign(&mut self, index: usize, description: &Source, file: &Path) -> SourceOutcome {
+        let mut service = match self.start(index, description, file) {
+            Ok(service) => service,
+            Err(error) => return failed(index, description, &error),
+        };
+        let arguments = calls::download_arguments(description, &self.context.store.downloads_dir());
+        let sender = self.sender.clone();
+        let reply = thread::scope(|scope| {
+            let worker = scope.spawn(|| {
+                let _sender = EndSender(sender);
+                service.call("download", arguments)
+            });
+            self.pass_on();
+            worker.join()
+        });
+        let reply = reply
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("calling it panicked")))
+            .and_then(|reply| calls::download_reply(&reply));
+        let outcome = match reply {
+            Ok(download) => SourceOutcome {
+                source: index,
+                source_type: download.source_type,
+                success: download.success,
+                results: download.results,
+            },
+            Err(error) => failed(index, description, &error),
+        };
+        self.running.push(service);
+        outcome
+    }
+
+    fn start(&self, index: usize, description: &Source, file: &Path) -> Result<Service<'a>> {
+        let uid = format!("source/{}", description.name);
+        let command = ServiceCommand {
+            uid: &uid,
+            file,
+            python_path: self.context.catalog.python_path(),
+        };
+        let wait = Wait {
+            limit: None,
+            start: Instant::now(),
+            cancel: self.context.cancel,
+        };
+        let sender = self.sender.clone();
+        let sink = move |line: &str| {
+            let event = SourceEvent::Log(line.to_owned());
+            send(&sender, Message::Event(index, event));
+        };
+        Service::start(&command, wait, Box::new(sink))
+    }
+
+    /// Hands events on until a source is done.
+    fn pass_on(&mut self) {
+        while let Ok(Message::Event(index, event)) = self.receiver.recv() {
+            (self.on_event)(&translate(index, event));
+        }
+    }
+
+    /// Stops foreign sources, the last one first.
+    fn stop(&mut self) {
+        while let Some(service) = self.running.pop() {
+            drop(service);
+        }
+        while let Ok(message) = self.receiver.try_recv() {
+            if let Message::Event(index, event) = message {
+                (self.on_event)(&translate(index, event));
+            }
+        }
+    }
+}
+
+/// Tells of the end when it is dropped, also by a panic.
+struct EndSender(Sender<Message>);
+
+impl EndSender {
+    fn event(&self, index: usize, event: SourceEvent) {
+        send(&self.0, Message::Event(index, event));
+    }
+}
+
+impl Drop for EndSender {
+    fn drop(&mut self) {
+        send(&self.0, Message::Done);
+    }
+}
+
+fn send(sender: &Sender<Message>, message: Message) {
+    if sender.send(message).is_err() {
+        tracing::debug!("a source spoke after its end");
+    }
+}
+
+/// Says that a source could not even say what failed.
+fn failed(index: usize, description: &Source, error: &anyhow::Error) -> SourceOutcome {
+    SourceOutcome {
+        source: index,
+        source_type: description.name.clone(),
+        success: false,
+        results: vec![SourceResult {
+            checksum: None,
+            cached: None,
+            error: Some(format!("sources/{}: {error:#}", description.name)),
+        }],
+    }
+}
+
+fn translate(source: usize, event: SourceEvent) -> Event {
+    match event {
+        SourceEvent::Log(line) => Event::SourceLog { source, line },
+        SourceEvent::Progress {
+            bytes_done,
+            bytes_total,
+            files_done,
+            files_total,
+        } => Event::SourceProgress {
+            source,
+            progress: FetchProgress {
+                bytes_done,
+                bytes_total: bytes_total.unwrap_or_default(),
+                files_done: files_done as u64,
+                files_total: files_total as u64,
+            },
+        },
+    }
+}
