@@ -138,6 +138,13 @@ impl StageTest {
         self
     }
 
+    /// Gives the stage its id.
+    #[must_use]
+    pub fn id(mut self, id: &str) -> Self {
+        self.meta.insert("id".to_owned(), json!(id));
+        self
+    }
+
     /// Gives the stage a source epoch.
     #[must_use]
     pub fn source_epoch(mut self, epoch: i64) -> Self {

@@ -1,5 +1,6 @@
 //! What several stages share, each under its own name.
 
+pub(crate) mod calendar;
 pub(crate) mod filesystem;
 pub(crate) mod firstboot;
 pub(crate) mod grub_bios;
@@ -10,5 +11,6 @@ pub(crate) mod only_file;
 pub(crate) mod ostree_deployment;
 pub(crate) mod qemu_img;
 pub(crate) mod secret_file;
+pub(crate) mod tar_members;
 pub(crate) mod unit_file;
 pub(crate) mod unit_links;

@@ -77,6 +77,8 @@ pub static STAGES: &[StageModule] = &[
 pub static ASSEMBLERS: &[StageModule] = &[
     assemblers::error::ASSEMBLER,
     assemblers::noop::ASSEMBLER,
+    assemblers::oci_archive::ASSEMBLER,
+    assemblers::ostree_commit::ASSEMBLER,
     assemblers::qemu::ASSEMBLER,
     assemblers::rawfs::ASSEMBLER,
     assemblers::tar::ASSEMBLER,

@@ -7,6 +7,8 @@ use anyhow::Result;
 use osbuild_stage_api::{StageContext, StageModule};
 use serde::Deserialize;
 
+use crate::shared::tar_members::top_entries;
+
 pub(crate) const STAGE: StageModule =
     StageModule::new::<Options>("org.osbuild.tar", include_str!("tar.meta.json"), run);
 
@@ -131,24 +133,6 @@ fn members(options: &Options, tree: &Path) -> Result<Vec<OsString>> {
         RootNode::Include => Ok(vec![".".into()]),
         RootNode::Omit => top_entries(tree),
     }
-}
-
-fn top_entries(tree: &Path) -> Result<Vec<OsString>> {
-    let mut names = Vec::new();
-    for entry in fs_err::read_dir(tree)? {
-        names.push(entry?.file_name());
-    }
-    names.sort();
-    let as_member = |name: OsString| {
-        if !name.as_encoded_bytes().starts_with(b"-") {
-            return name;
-        }
-        // A name that would be taken for an option.
-        let mut member = OsString::from("--add-file=");
-        member.push(name);
-        member
-    };
-    Ok(names.into_iter().map(as_member).collect())
 }
 
 #[cfg(test)]
