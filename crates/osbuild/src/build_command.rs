@@ -1,38 +1,67 @@
 //! The main flow: from the command line to a built image.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::thread;
 
 use anyhow::anyhow;
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use osbuild_engine::event::Observer;
 use osbuild_engine::execute::ExportRequest;
 use osbuild_engine::module_catalog::ModuleCatalog;
 use osbuild_manifest::manifest::Manifest;
+use osbuild_manifest::validate::validate;
 use osbuild_recipe::OutputFormat;
 
 use crate::command_line::{BuildArguments, Command, CommandLine};
 use crate::failure::{Failure, FailureKind, Failures};
-use crate::manifest_command::load_for_build;
-use crate::manifest_document::read_text;
+use crate::manifest_document::{ManifestDocument, read_text};
+use crate::mistaken_kind::recipe_as_manifest;
 use crate::monitor::{LiveMonitor, LogMonitor, NullMonitor, OneAtATime, Paper, PlainMonitor};
 use crate::recipe_commands::{check_recipe, compile_recipe, is_recipe};
 use crate::report::stage_failure::failure_of;
-use crate::run_build::{BuildOptions, become_builder, export_destination, run_build};
-use crate::{manifest_command, recipe_commands, tell};
+use crate::run_build::{
+    BuildOptions, become_builder, export_destination, open_store, run_build, run_directory,
+};
+use crate::{abbreviation, manifest_command, recipe_commands, tell, usage_error};
 
 /// Parses the command line and does what it says.
 pub(crate) fn run_command_line() -> Result<(), Failures> {
-    let line = CommandLine::parse();
+    let line = parse(std::env::args_os().collect())?;
     match &line.command {
         Some(Command::Build(arguments)) => run(arguments),
         Some(Command::Manifest(arguments)) => recipe_commands::print_manifest(arguments),
         Some(Command::Lock(arguments)) => recipe_commands::write_lock(arguments),
         None => manifest_command::run(&line.manifest),
     }
+}
+
+/// Parses the command line. What is wrong with that of `osbuild MANIFEST` is told in upstream's form.
+fn parse(arguments: Vec<OsString>) -> Result<CommandLine, Failures> {
+    let is_command = arguments.get(1).is_some_and(|first| {
+        CommandLine::command()
+            .get_subcommands()
+            .any(|command| first == command.get_name())
+    });
+    let arguments = if is_command {
+        arguments
+    } else {
+        abbreviation::expand(arguments).map_err(|error| usage_failure(&error.to_string()))?
+    };
+    CommandLine::try_parse_from(arguments).map_err(|error| {
+        if is_command || !error.use_stderr() {
+            error.exit()
+        }
+        usage_failure(&usage_error::describe(&error))
+    })
+}
+
+fn usage_failure(text: &str) -> Failures {
+    tell::note(usage_error::message(text).trim_end());
+    Failures::already_told(FailureKind::Document)
 }
 
 /// Builds a recipe or a manifest.
@@ -48,15 +77,16 @@ fn run(arguments: &BuildArguments) -> Result<(), Failures> {
         .or_else(|| thread::available_parallelism().ok())
         .unwrap_or(NonZeroUsize::MIN);
     let options = BuildOptions {
-        store: &arguments.store,
         exports: work.exports,
         checkpoints: BTreeSet::new(),
         stage_timeout: arguments.stage_timeout,
         jobs,
+        run_directory: run_directory(None)?,
     };
+    let store = open_store(&arguments.store, None)?;
     let mut monitor = monitor(arguments);
-    let built = run_build(&work.manifest, &catalog, &options, monitor.as_mut())?;
-    if let Some(failure) = failure_of(&work.manifest, built.outcome) {
+    let built = run_build(&work.manifest, &catalog, &store, &options, monitor.as_mut())?;
+    if let Some(failure) = failure_of(&work.manifest, built.outcome, built.signal) {
         return Err(failure.into());
     }
     for path in work.results {
@@ -157,6 +187,22 @@ fn work_of_manifest(arguments: &BuildArguments, catalog: &ModuleCatalog) -> Resu
         exports,
         results,
     })
+}
+
+/// Resolves a manifest, telling everything that is wrong with its place.
+fn load_for_build(name: &str, text: &str, catalog: &ModuleCatalog) -> Result<Manifest, Failures> {
+    let manifest = ManifestDocument::parse(name, text)?;
+    if manifest.version().is_none() && manifest.document.value.as_object().is_some() {
+        return Err(manifest.unknown_version().into());
+    }
+    if let Some(failure) = recipe_as_manifest(name, &manifest.document.value) {
+        return Err(failure.into());
+    }
+    let errors = validate(&manifest.document, catalog);
+    if !errors.is_empty() {
+        return Err(manifest.failures(&errors));
+    }
+    Ok(manifest.resolve(catalog)?)
 }
 
 fn monitor(arguments: &BuildArguments) -> Box<dyn Observer> {

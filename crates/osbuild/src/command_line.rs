@@ -4,7 +4,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+use osbuild_manifest::value::Value;
+use osbuild_store::MaximumSize;
 
 /// Builds operating-system images.
 ///
@@ -17,6 +19,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     version = "191",
     disable_version_flag = true,
     args_conflicts_with_subcommands = true,
+    // As upstream: of an option that is given twice, the last one counts.
+    args_override_self = true,
     subcommand_negates_reqs = true,
     disable_help_subcommand = true
 )]
@@ -53,55 +57,90 @@ pub(crate) struct ManifestArguments {
     /// Directory of downloads and built trees
     #[arg(
         long,
-        visible_alias = "cache",
-        value_name = "DIR",
+        visible_alias = "store",
+        value_name = "DIRECTORY",
         default_value = ".osbuild"
     )]
-    pub(crate) store: PathBuf,
+    pub(crate) cache: PathBuf,
+
+    /// Directory of modules that are not built in, or that are to be used instead of those; default: /usr/lib/osbuild
+    /// if it is there
+    #[arg(short, long, value_name = "DIRECTORY")]
+    pub(crate) libdir: Option<PathBuf>,
+
+    /// How much the store may hold from now on: digits and one of kB, KiB, MB, MiB, GB, GiB, TB, TiB, or `unlimited`
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) cache_max_size: Option<MaximumSize>,
 
     /// Keep the tree of a pipeline or stage in the store, by name or id; `*`, `?` and `[…]` match (repeatable)
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "ID")]
     pub(crate) checkpoint: Vec<String>,
 
     /// Build a pipeline and copy its tree, by name or id, to the output directory (repeatable); without it nothing is
     /// built, and sources are downloaded
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "ID")]
     pub(crate) export: Vec<String>,
+
+    /// Run a pipeline in a virtual machine (not there yet: it is refused)
+    #[arg(long, value_name = "ID")]
+    pub(crate) in_vm: Vec<String>,
 
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
 
     /// Directory that exports are copied to
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIRECTORY")]
     pub(crate) output_directory: Option<PathBuf>,
 
     /// Print the manifest with its ids and build nothing
     #[arg(long)]
     pub(crate) inspect: bool,
 
-    /// How to tell what happens: the log, unless `--json` or `--quiet` is given
+    /// How to tell what happens, `NullMonitor`, `LogMonitor` or `JSONSeqMonitor`; default: the log, unless `--json` or
+    /// `--quiet` is given
     #[arg(long, value_name = "NAME")]
-    pub(crate) monitor: Option<MonitorName>,
+    pub(crate) monitor: Option<String>,
+
+    /// Number of an open descriptor that the monitor writes to; default: standard output
+    #[arg(long, value_name = "FD", value_parser = parse_number, allow_negative_numbers = true)]
+    pub(crate) monitor_fd: Option<i32>,
 
     /// End a stage that runs longer than this many seconds
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub(crate) stage_timeout: Option<Duration>,
 
+    /// Directory for sockets; default: /run/osbuild for root, that below `$XDG_RUNTIME_DIR` for others
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) rundir: Option<PathBuf>,
+
     /// Print only errors
     #[arg(short, long)]
     pub(crate) quiet: bool,
+
+    /// Pipelines that run side by side at most; default: 1, as upstream
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+
+    #[command(flatten)]
+    pub(crate) seed: SeedArguments,
 }
 
-/// The monitors that can be asked for by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum MonitorName {
-    /// Say nothing
-    #[value(name = "NullMonitor")]
-    Null,
-    /// Write the whole log
-    #[value(name = "LogMonitor")]
-    Log,
+/// What the first versions took, in 2020.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Options of the versions of 2020")]
+pub(crate) struct SeedArguments {
+    /// Build environment to use at the innermost: a JSON file with `pipeline` and `runner` (format 1)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) build_env: Option<String>,
+
+    /// Sources to use instead of the manifest's: a JSON file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sources: Option<String>,
+
+    /// Secrets of sources: a JSON file. No source of today reads it; a warning says what to set instead
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secrets: Option<String>,
 }
 
 /// `osbuild build`.
@@ -192,9 +231,26 @@ pub(crate) struct LockArguments {
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {
-    text.parse::<u64>()
+    let seconds = text.trim().parse();
+    seconds
         .map(Duration::from_secs)
-        .map_err(|error| format!("a whole number of seconds is needed: {error}"))
+        .map_err(|_| invalid("int", text))
+}
+
+fn parse_number(text: &str) -> Result<i32, String> {
+    text.trim().parse().map_err(|_| invalid("int", text))
+}
+
+fn parse_size(text: &str) -> Result<MaximumSize, String> {
+    text.parse().map_err(|_| invalid("parse_size", text))
+}
+
+/// Says that a value can not be read, in the words of Python's `argparse`.
+fn invalid(reader: &str, text: &str) -> String {
+    format!(
+        "invalid {reader} value: {}",
+        Value::from(text).to_python_repr()
+    )
 }
 
 #[cfg(test)]

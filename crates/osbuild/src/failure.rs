@@ -11,17 +11,20 @@ pub(crate) enum FailureKind {
     Document,
     /// A source, stage or pipeline failed, or the machine lacks something.
     Build,
-    /// The user interrupted the program.
-    Interrupted,
+    /// A signal asked the program to end.
+    Interrupted {
+        /// The signal's number.
+        signal: i32,
+    },
 }
 
 impl FailureKind {
-    /// The exit code (upstream's: 1 failed, 2 wrong input, 130 interrupted).
+    /// The exit code (upstream's: 1 failed, 2 wrong input, 130 interrupted); of a signal, that which shells give.
     pub(crate) fn exit_code(self) -> u8 {
         match self {
             Self::Document => 2,
             Self::Build => 1,
-            Self::Interrupted => 130,
+            Self::Interrupted { signal } => u8::try_from(128 + signal).unwrap_or(1),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Turns signals that ask the program to end into the cancellation of the build.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread;
 
 use anyhow::{Context as _, Result};
@@ -14,7 +14,8 @@ use signal_hook::iterator::{Handle, Signals};
 pub(crate) struct Interrupts {
     handle: Handle,
     listener: Option<thread::JoinHandle<()>>,
-    was_interrupted: Arc<AtomicBool>,
+    /// The first signal that came, 0 if none did.
+    first: Arc<AtomicI32>,
 }
 
 impl Interrupts {
@@ -23,24 +24,27 @@ impl Interrupts {
         let mut signals =
             Signals::new([SIGINT, SIGTERM, SIGHUP]).context("installing signal handlers")?;
         let handle = signals.handle();
-        let was_interrupted = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&was_interrupted);
+        let first = Arc::new(AtomicI32::new(0));
+        let seen = Arc::clone(&first);
         let listener = thread::spawn(move || {
-            for _ in signals.forever() {
-                seen.store(true, Ordering::SeqCst);
+            for signal in signals.forever() {
+                // This thread alone writes; whoever asks twice still asked the first way.
+                if seen.load(Ordering::SeqCst) == 0 {
+                    seen.store(signal, Ordering::SeqCst);
+                }
                 cancel.cancel();
             }
         });
         Ok(Self {
             handle,
             listener: Some(listener),
-            was_interrupted,
+            first,
         })
     }
 
-    /// Tells whether a signal came.
-    pub(crate) fn came(&self) -> bool {
-        self.was_interrupted.load(Ordering::SeqCst)
+    /// Gives the first signal that came.
+    pub(crate) fn signal(&self) -> Option<i32> {
+        Some(self.first.load(Ordering::SeqCst)).filter(|signal| *signal != 0)
     }
 }
 

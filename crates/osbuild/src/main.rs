@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+mod abbreviation;
 mod build_command;
 mod command_line;
 mod failure;
@@ -10,10 +11,14 @@ mod manifest_command;
 mod manifest_document;
 mod mistaken_kind;
 mod monitor;
+mod printable;
 mod recipe_commands;
 mod report;
 mod run_build;
+mod seed_command_line;
 mod tell;
+mod terminal_style;
+mod usage_error;
 
 fn main() -> ExitCode {
     // Process 1 of a sandbox, a module inside it, or the command line: decided by argv[0], before

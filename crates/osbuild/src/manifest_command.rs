@@ -1,98 +1,182 @@
 //! `osbuild MANIFEST`: upstream's command line.
 
-use std::io::IsTerminal as _;
+use std::collections::BTreeSet;
+use std::io::{self, IsTerminal as _};
 use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
 
+use anyhow::{Context as _, Result, anyhow};
 use osbuild_engine::event::Observer;
 use osbuild_engine::execute::ExportRequest;
 use osbuild_engine::module_catalog::ModuleCatalog;
+use osbuild_engine::outcome::Outcome;
 use osbuild_manifest::checkpoint::matching_stages;
 use osbuild_manifest::inspect::inspect;
-use osbuild_manifest::manifest::Manifest;
-use osbuild_manifest::validate::{errors_text, errors_value, validate};
+use osbuild_manifest::manifest::{Manifest, StageId, Version};
+use osbuild_manifest::validate::{errors_value, validate};
 use osbuild_manifest::value::Value;
+use osbuild_sandbox::descriptor;
+use osbuild_store::Store;
 
-use crate::command_line::{ManifestArguments, MonitorName};
+use crate::command_line::ManifestArguments;
 use crate::failure::{Failure, FailureKind, Failures};
 use crate::manifest_document::{ManifestDocument, read_text};
-use crate::mistaken_kind::recipe_as_manifest;
-use crate::monitor::{LogMonitor, NullMonitor, OneAtATime, Paper};
-use crate::report::{json_v2, stage_failure, text};
-use crate::run_build::{BuildOptions, become_builder, export_destination, run_build};
-use crate::tell;
+use crate::monitor::json_seq::shortened;
+use crate::monitor::{JsonSeqMonitor, LogMonitor, NullMonitor, OneAtATime, Paper};
+use crate::report::{json_v1, json_v2, stage_failure, text};
+use crate::run_build::{
+    BuildOptions, Built, become_builder, export_destination, open_store, run_build, run_directory,
+};
+use crate::seed_command_line::Dialect;
+use crate::terminal_style::Style;
+use crate::{seed_command_line, tell};
+
+/// Where the modules are when nobody says it.
+const DEFAULT_LIBRARY: &str = "/usr/lib/osbuild";
 
 /// Builds or inspects a manifest. The order of the checks decides which error wins, and is upstream's.
 pub(crate) fn run(arguments: &ManifestArguments) -> Result<(), Failures> {
+    // First of all: later the number could be that of a file of ours.
+    let descriptor = arguments.monitor_fd.map(descriptor::inherited);
+    let style = Style::of_stdout();
     let name = arguments.manifest.as_deref().unwrap_or("-");
-    let manifest = ManifestDocument::parse(name, &read_text(name)?)?;
-    let catalog = ModuleCatalog::built_in();
-    if manifest.version().is_none() && manifest.document.value.as_object().is_some() {
+    let mut document = read_manifest(name)?;
+    let dialect = seed_command_line::apply(&mut document, &arguments.seed)?;
+    let catalog = open_catalog(arguments.libdir.as_deref())?;
+    if document.version().is_none() && document.document.value.as_object().is_some() {
         tell::report("Unsupported manifest format\n");
         return Err(Failures::already_told(FailureKind::Document));
     }
-    check(&manifest, &catalog, arguments, name)?;
-    let resolved = manifest.resolve(&catalog)?;
-    check_exports(&resolved, &arguments.export)?;
-    let checkpoints = matching_stages(&resolved, &arguments.checkpoint);
+    check(&document, &catalog, arguments, style)?;
+    for warning in catalog.metadata_warnings() {
+        tell::note(&format!("WARNING: {warning}"));
+    }
+    catalog.check_metadata()?;
+    let manifest = document.resolve(&catalog)?;
+    check_exports(&manifest, &arguments.export, style)?;
+    let checkpoints = matching_stages(&manifest, &arguments.checkpoint);
     if !arguments.checkpoint.is_empty() && checkpoints.is_empty() {
-        tell::report("No checkpoints matched provided patterns!\nFailed\n");
+        tell::report(&text::no_checkpoints(style));
         return Err(Failures::already_told(FailureKind::Build));
     }
     if arguments.inspect {
-        tell::data(&format!("{}\n", inspect(&resolved).to_python_json()));
+        tell::data(&format!("{}\n", inspect(&manifest).to_python_json()));
         return Ok(());
     }
     if !arguments.export.is_empty() && arguments.output_directory.is_none() {
         tell::report("Need --output-directory for --export\n");
         return Err(Failures::already_told(FailureKind::Build));
     }
-    let options = BuildOptions {
-        store: &arguments.store,
-        exports: export_requests(arguments)?,
-        checkpoints: checkpoints.clone(),
-        stage_timeout: arguments.stage_timeout,
-        // Upstream's callers read its log as one pipeline after another.
-        jobs: NonZeroUsize::MIN,
+    let work = Work {
+        arguments,
+        manifest,
+        checkpoints,
+        catalog,
+        dialect,
+        style,
     };
-    if !options.exports.is_empty() {
-        become_builder()?;
-    }
-    let is_log = monitor_name(arguments) == MonitorName::Log;
-    if is_log {
-        tell::report(&format!("starting {name}"));
-    }
-    let mut monitor = monitor(arguments);
-    let built = run_build(&resolved, &catalog, &options, monitor.as_mut())?;
-    if is_log {
-        let end = if built.outcome.success() {
-            "finished successfully"
-        } else {
-            "failed"
+    work.build(descriptor)
+}
+
+/// A manifest that is to be built.
+struct Work<'a> {
+    arguments: &'a ManifestArguments,
+    manifest: Manifest,
+    checkpoints: BTreeSet<StageId>,
+    catalog: ModuleCatalog,
+    dialect: Dialect,
+    style: Style,
+}
+
+impl Work<'_> {
+    fn build(&self, descriptor: Option<io::Result<OwnedFd>>) -> Result<(), Failures> {
+        let arguments = self.arguments;
+        refuse_virtual_machines(&arguments.in_vm)?;
+        let options = BuildOptions {
+            exports: export_requests(arguments)?,
+            checkpoints: self.checkpoints.clone(),
+            // What is run, told and kept is upstream's.
+            stage_timeout: arguments.stage_timeout,
+            // Upstream's callers read its log as one pipeline after another.
+            jobs: arguments.jobs.unwrap_or(NonZeroUsize::MIN),
+            run_directory: run_directory(arguments.rundir.as_deref())?,
         };
-        tell::report(&format!("manifest {name} {end}\n"));
+        if !options.exports.is_empty() {
+            become_builder()?;
+        }
+        let store = open_store(&arguments.cache, arguments.cache_max_size)?;
+        let monitor = MonitorName::of(arguments)?;
+        let mut observer = make_monitor(monitor, arguments, descriptor)?;
+        let mut built = run_build(
+            &self.manifest,
+            &self.catalog,
+            &store,
+            &options,
+            observer.as_mut(),
+        )?;
+        if monitor == MonitorName::JsonSeq {
+            // Upstream's monitor cuts what the final document shows, too.
+            shorten_outputs(&mut built.outcome);
+        }
+        self.report(built, &store)
     }
-    if arguments.json {
-        let document = json_v2::result_document(&resolved, &built.outcome);
-        let line = Value::from_serde(&document).to_python_json();
-        tell::data(&format!("{line}\n"));
-    } else if !arguments.quiet && built.outcome.success() {
-        let report = text::success_report(&resolved, &checkpoints, &built.store);
-        tell::report(&report);
-    }
-    match stage_failure::failure_of(&resolved, built.outcome) {
-        None => Ok(()),
-        Some(failure) => {
-            if !arguments.json && !arguments.quiet {
-                let is_interrupt = failure.kind == FailureKind::Interrupted;
-                tell::report(if is_interrupt {
-                    "\nAborted\n"
-                } else {
-                    "Failed\n"
-                });
-            }
-            Err(failure.into())
+
+    /// Says what came of it, in upstream's words on standard output, and in ours on standard error.
+    fn report(&self, built: Built, store: &Store) -> Result<(), Failures> {
+        let success = built.outcome.success();
+        let document = self.arguments.json.then(|| self.document(&built.outcome));
+        let failure = stage_failure::failure_of(&self.manifest, built.outcome, built.signal);
+        let is_interrupt = failure
+            .as_ref()
+            .is_some_and(|failure| matches!(failure.kind, FailureKind::Interrupted { .. }));
+        if is_interrupt {
+            tell::report(&text::aborted(self.style));
+        } else if let Some(document) = document {
+            tell::data(&document);
+        } else if !self.arguments.quiet {
+            tell::report(&self.text(success, store));
+        }
+        match failure {
+            None => Ok(()),
+            Some(failure) => Err(failure.into()),
         }
     }
+
+    fn document(&self, outcome: &Outcome) -> String {
+        let document = match self.manifest.version {
+            Version::One => json_v1::result_document(&self.manifest, outcome),
+            Version::Two => json_v2::result_document(&self.manifest, outcome),
+        };
+        format!("{}\n", Value::from_serde(&document).to_python_json())
+    }
+
+    fn text(&self, success: bool, store: &Store) -> String {
+        match (success, self.dialect) {
+            (false, _) => text::failed(self.style),
+            (true, Dialect::Today) => {
+                text::success(&self.manifest, &self.checkpoints, store, self.style)
+            }
+            (true, Dialect::Seed) => text::seed_success(&self.manifest),
+        }
+    }
+}
+
+/// Reads the manifest. What is no JSON is an internal error to upstream, and its exit code 1.
+fn read_manifest(name: &str) -> Result<ManifestDocument, Failure> {
+    ManifestDocument::parse(name, &read_text(name)?).map_err(|failure| Failure {
+        kind: FailureKind::Build,
+        ..failure
+    })
+}
+
+/// Opens the library directory that was named, or the usual one if there is one.
+fn open_catalog(named: Option<&Path>) -> Result<ModuleCatalog> {
+    let usual = Path::new(DEFAULT_LIBRARY);
+    let library = named.or_else(|| usual.is_dir().then_some(usual));
+    let library = library.map(std::path::absolute).transpose();
+    ModuleCatalog::open(library.context("finding the library directory")?.as_deref())
 }
 
 /// Validates; what is wrong goes to standard output in upstream's form.
@@ -100,7 +184,7 @@ fn check(
     manifest: &ManifestDocument,
     catalog: &ModuleCatalog,
     arguments: &ManifestArguments,
-    name: &str,
+    style: Style,
 ) -> Result<(), Failures> {
     let errors = validate(&manifest.document, catalog);
     if errors.is_empty() {
@@ -110,25 +194,42 @@ fn check(
         tell::data(&format!("{}\n", errors_value(&errors).to_python_json()));
         return Err(Failures::already_told(FailureKind::Document));
     }
-    tell::report(&errors_text(&errors, name));
-    if std::io::stderr().is_terminal() {
+    tell::report(&text::validation_errors(&manifest.name, &errors, style));
+    if io::stderr().is_terminal() {
         return Err(manifest.failures(&errors));
     }
     Err(Failures::already_told(FailureKind::Document))
 }
 
-/// Upstream keeps exports as a set, each below the word that asked for it.
+fn check_exports(manifest: &Manifest, exports: &[String], style: Style) -> Result<(), Failures> {
+    let unknown: Vec<&String> = unique(exports)
+        .into_iter()
+        .filter(|word| manifest.find_pipeline(word).is_none())
+        .collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    tell::report(&text::unknown_exports(manifest, &unknown, style));
+    Err(Failures::already_told(FailureKind::Build))
+}
+
+/// Upstream keeps exports as a set.
+fn unique(words: &[String]) -> Vec<&String> {
+    let mut unique: Vec<&String> = Vec::new();
+    for word in words {
+        if !unique.contains(&word) {
+            unique.push(word);
+        }
+    }
+    unique
+}
+
+/// Puts each export below the word that asked for it.
 fn export_requests(arguments: &ManifestArguments) -> Result<Vec<ExportRequest>, Failure> {
     let Some(directory) = &arguments.output_directory else {
         return Ok(Vec::new());
     };
-    let mut words: Vec<&String> = Vec::new();
-    for word in &arguments.export {
-        if !words.contains(&word) {
-            words.push(word);
-        }
-    }
-    words
+    unique(&arguments.export)
         .into_iter()
         .map(|word| {
             Ok(ExportRequest {
@@ -139,62 +240,67 @@ fn export_requests(arguments: &ManifestArguments) -> Result<Vec<ExportRequest>, 
         .collect()
 }
 
-fn check_exports(manifest: &Manifest, exports: &[String]) -> Result<(), Failures> {
-    let unknown: Vec<&String> = exports
-        .iter()
-        .filter(|word| manifest.find_pipeline(word).is_none())
-        .collect();
-    if unknown.is_empty() {
+fn refuse_virtual_machines(pipelines: &[String]) -> Result<(), Failure> {
+    let Some(first) = pipelines.first() else {
         return Ok(());
-    }
-    let names: Vec<String> = manifest
-        .pipelines
-        .iter()
-        .map(|pipeline| Value::from(pipeline.name.as_str()).to_python_repr())
-        .collect();
-    for word in unknown {
-        tell::report(&format!(
-            "Export {word} not found in [{}]\n",
-            names.join(", ")
-        ));
-    }
-    tell::report("Failed\n");
-    Err(Failures::already_told(FailureKind::Build))
-}
-
-fn monitor_name(arguments: &ManifestArguments) -> MonitorName {
-    let is_silent = arguments.quiet || arguments.json;
-    let default = if is_silent {
-        MonitorName::Null
-    } else {
-        MonitorName::Log
     };
-    arguments.monitor.unwrap_or(default)
+    let error = anyhow!(
+        "pipeline `{first}` can not be run in a virtual machine: this version does not make an initrd for one, nor \
+         shares trees with it"
+    );
+    Err(Failure::new(FailureKind::Build, error)
+        .with_hint("leave out --in-vm to run it in a sandbox of this machine"))
 }
 
-fn monitor(arguments: &ManifestArguments) -> Box<dyn Observer> {
-    match monitor_name(arguments) {
+/// The monitors that can be asked for by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MonitorName {
+    Null,
+    Log,
+    JsonSeq,
+}
+
+impl MonitorName {
+    fn of(arguments: &ManifestArguments) -> Result<Self, Failure> {
+        match arguments.monitor.as_deref().unwrap_or_default() {
+            "" if arguments.quiet || arguments.json => Ok(Self::Null),
+            "" | "LogMonitor" => Ok(Self::Log),
+            "NullMonitor" => Ok(Self::Null),
+            "JSONSeqMonitor" => Ok(Self::JsonSeq),
+            other => Err(
+                Failure::new(FailureKind::Build, anyhow!("unknown monitor: {other}"))
+                    .with_hint("there are NullMonitor, LogMonitor and JSONSeqMonitor"),
+            ),
+        }
+    }
+}
+
+fn make_monitor(
+    name: MonitorName,
+    arguments: &ManifestArguments,
+    descriptor: Option<io::Result<OwnedFd>>,
+) -> Result<Box<dyn Observer>, Failure> {
+    let path = arguments.manifest.as_deref().unwrap_or("-");
+    let paper = || -> Result<Paper> {
+        let number = arguments.monitor_fd.unwrap_or_default();
+        match descriptor {
+            None => Ok(Paper::stdout()),
+            Some(taken) => taken
+                .map(Paper::descriptor)
+                .with_context(|| format!("taking descriptor {number} for the monitor")),
+        }
+    };
+    Ok(match name {
         MonitorName::Null => Box::new(NullMonitor),
-        MonitorName::Log => Box::new(OneAtATime::new(LogMonitor::new(Paper::stdout()))),
-    }
+        MonitorName::Log => Box::new(OneAtATime::new(LogMonitor::of_manifest(paper()?, path))),
+        MonitorName::JsonSeq => Box::new(JsonSeqMonitor::new(paper()?, path)),
+    })
 }
 
-/// Resolves a manifest for `osbuild build`, telling everything that is wrong with its place.
-pub(crate) fn load_for_build(
-    name: &str,
-    text: &str,
-    catalog: &ModuleCatalog,
-) -> Result<Manifest, Failures> {
-    let manifest = ManifestDocument::parse(name, text)?;
-    if manifest.version().is_none() && manifest.document.value.as_object().is_some() {
-        return Err(manifest.unknown_version().into());
+fn shorten_outputs(outcome: &mut Outcome) {
+    let stages = outcome.pipelines.values_mut();
+    for stage in stages.flat_map(|pipeline| &mut pipeline.stages) {
+        let output = shortened(&stage.output).into_owned();
+        Arc::make_mut(stage).output = output;
     }
-    if let Some(failure) = recipe_as_manifest(name, &manifest.document.value) {
-        return Err(failure.into());
-    }
-    let errors = validate(&manifest.document, catalog);
-    if !errors.is_empty() {
-        return Err(manifest.failures(&errors));
-    }
-    Ok(manifest.resolve(catalog)?)
 }

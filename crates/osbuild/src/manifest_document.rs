@@ -9,6 +9,7 @@ use osbuild_manifest::document::{Document, PathElement, Position, parse};
 use osbuild_manifest::manifest::{Manifest, Version};
 use osbuild_manifest::resolve::resolve;
 use osbuild_manifest::validate::ValidationError;
+use osbuild_manifest::value::Value;
 
 use crate::failure::{Failure, FailureKind, Failures, Place};
 use crate::{mistaken_kind, tell};
@@ -18,6 +19,10 @@ pub(crate) struct ManifestDocument {
     /// The path as given, or `<stdin>`.
     pub(crate) name: String,
     pub(crate) document: Document,
+    /// The members of the manifest that stand around what is in the file; none for a whole manifest.
+    wrapping: Vec<PathElement>,
+    /// Parts of the manifest that came from other files.
+    parts: Vec<ManifestDocument>,
 }
 
 /// Reads a manifest from a file, or from standard input for `-`.
@@ -55,7 +60,25 @@ impl ManifestDocument {
         Ok(Self {
             name: name.to_owned(),
             document,
+            wrapping: Vec::new(),
+            parts: Vec::new(),
         })
+    }
+
+    /// Takes what was read for the member of that name of a manifest.
+    pub(crate) fn wrap(&mut self, key: &str) {
+        let value = std::mem::take(&mut self.document.value);
+        self.document.value = Value::Object([(key, value)].into_iter().collect());
+        self.wrapping.insert(0, key.into());
+    }
+
+    /// Takes another file for the part of the manifest at `path`. The part's value is moved out for the caller to put it
+    /// there.
+    pub(crate) fn add_part(&mut self, path: Vec<PathElement>, mut part: Self) -> Value {
+        let value = std::mem::take(&mut part.document.value);
+        part.wrapping = path;
+        self.parts.push(part);
+        value
     }
 
     /// Tells the format; none if it is none that exists.
@@ -83,10 +106,37 @@ impl ManifestDocument {
         Ok(manifest)
     }
 
+    /// Finds the file that a part of the manifest is in, and the path in that file.
+    fn file_of<'a>(&'a self, path: &'a [PathElement]) -> (&'a Self, &'a [PathElement]) {
+        let part = self
+            .parts
+            .iter()
+            .find_map(|part| Some((part, path.strip_prefix(part.wrapping.as_slice())?)));
+        part.unwrap_or_else(|| {
+            let own = path.strip_prefix(self.wrapping.as_slice());
+            (self, own.unwrap_or_default())
+        })
+    }
+
     /// Gives the place of a value, or of the nearest one around it.
     fn place(&self, path: &[PathElement]) -> Option<Place> {
-        let position = self.document.positions.locate_nearest(path)?;
-        Some(self.place_at(position))
+        let (file, path) = self.file_of(path);
+        let position = file.document.positions.locate_nearest(path)?;
+        Some(file.place_at(position))
+    }
+
+    /// Gives the place of the key of a member.
+    fn place_of_key(&self, path: &[PathElement]) -> Option<Place> {
+        let (file, path) = self.file_of(path);
+        let position = file.document.positions.locate_key(path)?;
+        Some(file.place_at(position))
+    }
+
+    /// Gives the place of a value, if it is there.
+    fn place_of_value(&self, path: &[PathElement]) -> Option<Place> {
+        let (file, path) = self.file_of(path);
+        let position = file.document.positions.locate(path)?;
+        Some(file.place_at(position))
     }
 
     fn place_at(&self, position: Position) -> Place {
@@ -132,8 +182,8 @@ impl ManifestDocument {
         if let [suggestion] = error.suggestions.as_slice() {
             let mut path = error.path.clone();
             path.push(suggestion.word.as_str().into());
-            if let Some(position) = self.document.positions.locate_key(&path) {
-                return Some(self.place_at(position));
+            if let Some(place) = self.place_of_key(&path) {
+                return Some(place);
             }
         }
         if is_unknown_module(error) {
@@ -141,10 +191,10 @@ impl ManifestDocument {
             let named = ["type", "name"].into_iter().find_map(|key| {
                 let mut path = error.path.clone();
                 path.push(key.into());
-                self.document.positions.locate(&path)
+                self.place_of_value(&path)
             });
-            if let Some(position) = named {
-                return Some(self.place_at(position));
+            if named.is_some() {
+                return named;
             }
         }
         self.place(&error.path)

@@ -12,18 +12,18 @@ use osbuild_engine::module_catalog::ModuleCatalog;
 use osbuild_engine::outcome::{FailedAt, Outcome};
 use osbuild_manifest::manifest::{Manifest, StageId};
 use osbuild_sandbox::{CancelToken, enter_private_mount_namespace, privilege};
-use osbuild_store::{Store, StoreOptions};
+use osbuild_store::{MaximumSize, Store, StoreOptions};
 
 use crate::failure::{Failure, FailureKind};
 use crate::interrupts::Interrupts;
 
 /// What the command line says of a build.
-pub(crate) struct BuildOptions<'a> {
-    pub(crate) store: &'a Path,
+pub(crate) struct BuildOptions {
     pub(crate) exports: Vec<ExportRequest>,
     pub(crate) checkpoints: BTreeSet<StageId>,
     pub(crate) stage_timeout: Option<Duration>,
     pub(crate) jobs: NonZeroUsize,
+    pub(crate) run_directory: PathBuf,
 }
 
 /// Gives the directory for one of several exports: the word that asked for it, below a common directory.
@@ -44,10 +44,11 @@ pub(crate) fn export_destination(directory: &Path, word: &str) -> Result<PathBuf
         .with_hint("rename the pipeline in the manifest, or export it by its id"))
 }
 
-/// A build that came to an end, and its store.
+/// A build that came to an end.
 pub(crate) struct Built {
     pub(crate) outcome: Outcome,
-    pub(crate) store: Store,
+    /// The signal that ended it.
+    pub(crate) signal: Option<i32>,
 }
 
 /// Makes this process one that can build: root, and with mounts of its own. To be called while there
@@ -58,16 +59,42 @@ pub(crate) fn become_builder() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Opens the store that was named, with a new limit if one was given.
+pub(crate) fn open_store(path: &Path, maximum_size: Option<MaximumSize>) -> Result<Store> {
+    let path = std::path::absolute(path)
+        .with_context(|| format!("finding the store {}", path.display()))?;
+    let options = StoreOptions {
+        maximum_size,
+        ..StoreOptions::default()
+    };
+    Store::open(&path, &options)
+}
+
+/// Gives the directory for sockets: the one that was named, or upstream's default.
+pub(crate) fn run_directory(named: Option<&Path>) -> Result<PathBuf> {
+    if let Some(named) = named {
+        return std::path::absolute(named)
+            .with_context(|| format!("finding the directory {}", named.display()));
+    }
+    let user = rustix::process::getuid();
+    if user.is_root() {
+        return Ok(PathBuf::from(DEFAULT_RUN_DIRECTORY));
+    }
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty());
+    Ok(match runtime {
+        Some(runtime) => Path::new(&runtime).join("osbuild"),
+        None => PathBuf::from(format!("/run/user/{}/osbuild", user.as_raw())),
+    })
+}
+
 /// Builds. What fails on the way is in the outcome.
 pub(crate) fn run_build(
     manifest: &Manifest,
     catalog: &ModuleCatalog,
-    options: &BuildOptions<'_>,
+    store: &Store,
+    options: &BuildOptions,
     observer: &mut dyn Observer,
 ) -> Result<Built, Failure> {
-    let store_path = std::path::absolute(options.store)
-        .with_context(|| format!("finding the store {}", options.store.display()))?;
-    let store = Store::open(&store_path, &StoreOptions::default())?;
     let cancel = CancelToken::new()?;
     let interrupts = Interrupts::listen(cancel.clone())?;
     let request = BuildRequest {
@@ -76,18 +103,19 @@ pub(crate) fn run_build(
         checkpoints: options.checkpoints.clone(),
         stage_timeout: options.stage_timeout,
         jobs: options.jobs,
-        run_directory: PathBuf::from(DEFAULT_RUN_DIRECTORY),
+        run_directory: options.run_directory.clone(),
         cancel,
     };
-    let mut outcome = build(manifest, &request, &store, catalog, observer)?;
-    if interrupts.came() && outcome.failure.is_some() {
+    let mut outcome = build(manifest, &request, store, catalog, observer)?;
+    let signal = interrupts.signal();
+    if signal.is_some() && outcome.failure.is_some() {
         outcome.failure = Some(FailedAt::Interrupted);
     }
     if !options.checkpoints.is_empty() {
         // What was kept on request is to survive a power cut, too.
         store.flush()?;
     }
-    Ok(Built { outcome, store })
+    Ok(Built { outcome, signal })
 }
 
 #[cfg(test)]

@@ -6,11 +6,13 @@
     reason = "everything that is not a monitor is printed here"
 )]
 
-use std::io::Write as _;
+use std::borrow::Cow;
+use std::io::{IsTerminal as _, Write as _};
 
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failures;
+use crate::printable::printable_lines;
 
 /// The variable that asks for diagnostics, `OSBUILD_LOG=debug`.
 const LOG_VARIABLE: &str = "OSBUILD_LOG";
@@ -36,13 +38,22 @@ pub(crate) fn data(text: &str) {
 
 /// Prints a line about what was done.
 pub(crate) fn note(text: &str) {
-    eprintln!("{text}");
+    eprintln!("{}", shown(text));
 }
 
 /// Prints what went wrong, except what the user was told already.
 pub(crate) fn failures(failures: &Failures) {
     for failure in failures.0.iter().filter(|failure| !failure.is_told) {
-        eprint!("{failure}");
+        eprint!("{}", shown(&failure.to_string()));
+    }
+}
+
+/// Keeps names and output that are not ours from steering the terminal.
+fn shown(text: &str) -> Cow<'_, str> {
+    if std::io::stderr().is_terminal() {
+        printable_lines(text)
+    } else {
+        Cow::Borrowed(text)
     }
 }
 

@@ -8,6 +8,7 @@ use osbuild_engine::event::{Event, FetchProgress, Observer};
 use osbuild_manifest::manifest::Manifest;
 
 use super::plain::{fetch_summary, human_size, verdict};
+use crate::printable::printable;
 
 /// How often the running times are drawn anew.
 const TICK: Duration = Duration::from_millis(100);
@@ -34,14 +35,14 @@ impl LiveMonitor {
         let style = ProgressStyle::with_template("{spinner} {prefix:.bold} {wide_msg} {elapsed}")
             .unwrap_or_else(|_| ProgressStyle::default_spinner());
         let bar = self.bars.add(ProgressBar::new_spinner().with_style(style));
-        bar.set_prefix(name.to_owned());
+        bar.set_prefix(printable(name).into_owned());
         bar.enable_steady_tick(TICK);
         bar
     }
 
     /// Writes a line above the moving ones.
     fn say(&self, line: &str) {
-        if let Err(error) = self.bars.println(line) {
+        if let Err(error) = self.bars.println(printable(line)) {
             tracing::debug!(%error, "drawing progress");
         }
     }

@@ -4,10 +4,13 @@ use osbuild_engine::event::{Event, Observer};
 use osbuild_manifest::manifest::{Manifest, Pipeline, Stage};
 
 use super::Paper;
+use super::lossy_decoder::LossyDecoder;
 
 /// Writes what upstream's monitor of the same name writes.
 pub(crate) struct LogMonitor {
     paper: Paper,
+    /// The manifest as the user called it, where its begin and end are told.
+    path: Option<String>,
     decoder: LossyDecoder,
 }
 
@@ -15,19 +18,45 @@ impl LogMonitor {
     pub(crate) fn new(paper: Paper) -> Self {
         Self {
             paper,
+            path: None,
             decoder: LossyDecoder::default(),
+        }
+    }
+
+    /// Tells begin and end of the build of this manifest, too.
+    pub(crate) fn of_manifest(paper: Paper, path: &str) -> Self {
+        Self {
+            path: Some(path.to_owned()),
+            ..Self::new(paper)
+        }
+    }
+
+    fn build_started(&mut self) {
+        if let Some(path) = &self.path {
+            // Upstream writes no newline either.
+            let text = format!("starting {}", self.paper.name(path));
+            self.paper.write(&text);
+        }
+    }
+
+    fn build_finished(&mut self, success: bool) {
+        if let Some(path) = &self.path {
+            let ending = super::ending(success);
+            let text = format!("manifest {} {ending}\n", self.paper.name(path));
+            self.paper.write(&text);
         }
     }
 
     fn pipeline_started(&mut self, pipeline: &Pipeline) {
         let id = pipeline.id().map_or("None", |id| id.as_str());
-        self.paper
-            .write_bold(&format!("Pipeline {}: {id}", pipeline.name));
+        let name = self.paper.name(&pipeline.name);
+        self.paper.write_bold(&format!("Pipeline {name}: {id}"));
         let root = pipeline.build.as_ref().map_or("<host>", |id| id.as_str());
         let mut text = format!("\nBuild\n  root: {root}");
         text += &format!(
             "\n  runner: {} ({})",
-            pipeline.runner.requested, pipeline.runner.file_name
+            self.paper.name(&pipeline.runner.requested),
+            pipeline.runner.file_name
         );
         if let Some(epoch) = pipeline.source_epoch {
             text += &format!("\n  source-epoch: {} [{epoch}]", c_time(epoch));
@@ -79,52 +108,13 @@ impl Observer for LogMonitor {
                     outcome.duration.as_secs_f64()
                 ));
             }
-            Event::BuildStarted { .. }
-            | Event::BuildFinished { .. }
-            | Event::SourceProgress { .. }
+            Event::BuildStarted { .. } => self.build_started(),
+            Event::BuildFinished { success } => self.build_finished(*success),
+            Event::SourceProgress { .. }
             | Event::SourceFinished { .. }
             | Event::PipelineFinished { .. } => {}
         }
     }
-}
-
-/// Decodes UTF-8 that comes in pieces, a character cut in two included.
-#[derive(Default)]
-struct LossyDecoder {
-    /// The beginning of a character whose end has not come yet, at most three bytes.
-    rest: Vec<u8>,
-}
-
-impl LossyDecoder {
-    fn decode(&mut self, bytes: &[u8]) -> String {
-        self.rest.extend_from_slice(bytes);
-        let mut text = String::new();
-        let mut done = 0;
-        for chunk in self.rest.utf8_chunks() {
-            text.push_str(chunk.valid());
-            done += chunk.valid().len();
-            let invalid = chunk.invalid();
-            let is_last = done + invalid.len() == self.rest.len();
-            if invalid.is_empty() || (is_last && is_cut_character(invalid)) {
-                break;
-            }
-            text.push('\u{fffd}');
-            done += invalid.len();
-        }
-        self.rest.drain(..done);
-        text
-    }
-
-    fn finish(&mut self) -> &'static str {
-        let had_rest = !self.rest.is_empty();
-        self.rest.clear();
-        if had_rest { "\u{fffd}" } else { "" }
-    }
-}
-
-/// Tells whether these bytes may be the beginning of a longer character.
-fn is_cut_character(bytes: &[u8]) -> bool {
-    std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }
 
 /// Formats a time as `strftime("%c")` does in the C locale, in UTC.
@@ -253,16 +243,5 @@ mod tests {
         assert_eq!(c_time(86_400), "Fri Jan  2 00:00:00 1970");
         assert_eq!(c_time(951_827_696), "Tue Feb 29 12:34:56 2000");
         assert_eq!(c_time(-1), "Wed Dec 31 23:59:59 1969");
-    }
-
-    #[test]
-    fn a_character_cut_in_two_arrives_whole() {
-        let mut decoder = LossyDecoder::default();
-        assert_eq!(decoder.decode(b"gr\xc3"), "gr");
-        assert_eq!(
-            decoder.decode(b"\xbc\xff\xff!\xe2\x82"),
-            "ü\u{fffd}\u{fffd}!"
-        );
-        assert_eq!(decoder.finish(), "\u{fffd}");
     }
 }

@@ -7,6 +7,7 @@ use osbuild_engine::outcome::{Ending, StageOutcome};
 use osbuild_manifest::manifest::Manifest;
 
 use super::Paper;
+use crate::printable::printable;
 
 /// Writes a line when something is done, and nothing while it goes on.
 pub(crate) struct PlainMonitor {
@@ -46,14 +47,14 @@ impl Observer for PlainMonitor {
                 pipeline,
                 reused_stages,
             } if *reused_stages > 0 => {
-                let name = &manifest.pipelines[*pipeline].name;
+                let name = printable(&manifest.pipelines[*pipeline].name);
                 self.paper
                     .write(&format!("{name}: {reused_stages} stages reused\n"));
             }
             Event::StageFinished {
                 pipeline, outcome, ..
             } => {
-                let name = &manifest.pipelines[*pipeline].name;
+                let name = printable(&manifest.pipelines[*pipeline].name);
                 let verdict = verdict(outcome);
                 self.paper.write(&format!(
                     "{name}: {} {:.2} s{verdict}\n",

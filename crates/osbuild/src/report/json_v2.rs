@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use osbuild_engine::outcome::{Ending, FailedAt, Outcome, SourceOutcome, StageOutcome};
+use osbuild_engine::outcome::{FailedAt, Outcome, SourceOutcome, StageOutcome};
 use osbuild_manifest::manifest::Manifest;
 use serde_json::{Map, Value, json};
+
+use super::ran::ran;
+use super::stage_error::stage_error;
 
 /// Puts the result document together; members come in upstream's order.
 pub(crate) fn result_document(manifest: &Manifest, outcome: &Outcome) -> Value {
@@ -33,6 +36,9 @@ fn metadata(manifest: &Manifest, outcome: &Outcome) -> Value {
             let Some(Value::Object(left)) = by_stage.get(&stage.id) else {
                 continue;
             };
+            if left.is_empty() {
+                continue;
+            }
             let entry = merged
                 .entry(stage.name.clone())
                 .or_insert_with(|| Value::Object(Map::new()));
@@ -87,23 +93,6 @@ fn first_error(source: &SourceOutcome) -> String {
         .unwrap_or_else(|| "cannot find failing source item".to_owned())
 }
 
-/// Says what ended a stage that did not end by itself: upstream has no document for these.
-fn stage_error(stage: &StageOutcome) -> Value {
-    let (kind, text) = match &stage.ending {
-        Ending::NotStarted { module, reason } => ("service", format!("{module}: {reason}")),
-        Ending::TimedOut => (
-            "timeout",
-            "it ran longer than --stage-timeout allows".into(),
-        ),
-        Ending::Signalled { signal } => ("signal", format!("killed by signal {signal}")),
-        Ending::Exited { .. } | Ending::Cancelled => return Value::Null,
-    };
-    json!({
-        "type": "exception",
-        "data": { "type": kind, "value": text, "traceback": "" },
-    })
-}
-
 fn sources(manifest: &Manifest, outcome: &Outcome) -> Value {
     let mut all = Map::new();
     let success = outcome.sources.iter().all(|source| source.success);
@@ -135,8 +124,8 @@ fn sources(manifest: &Manifest, outcome: &Outcome) -> Value {
 /// Lists the stages that ran now, by pipeline in the order of the manifest.
 fn log(manifest: &Manifest, outcome: &Outcome) -> Value {
     let mut all = Map::new();
-    for (index, pipeline) in manifest.pipelines.iter().enumerate() {
-        let Some(ran) = outcome.pipelines.get(&index) else {
+    for pipeline in &manifest.pipelines {
+        let Some(ran) = ran(manifest, outcome, pipeline) else {
             continue;
         };
         let stages: Vec<Value> = ran.stages.iter().map(log_entry).collect();

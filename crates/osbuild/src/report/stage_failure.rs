@@ -5,14 +5,19 @@ use osbuild_engine::outcome::{
     Ending, FailedAt, Outcome, PipelineOutcome, SourceOutcome, SourceResult, StageOutcome,
 };
 use osbuild_manifest::manifest::Manifest;
+use signal_hook::consts::SIGINT;
 
 use crate::failure::{Failure, FailureKind, STORE_IS_FULL};
 
 /// Lines of a stage's output that are shown; the log has all of them.
 const LAST_LINES: usize = 15;
 
-/// Describes what ended a build; none if it succeeded.
-pub(crate) fn failure_of(manifest: &Manifest, outcome: Outcome) -> Option<Failure> {
+/// Describes what ended a build, a signal perhaps; none if it succeeded.
+pub(crate) fn failure_of(
+    manifest: &Manifest,
+    outcome: Outcome,
+    signal: Option<i32>,
+) -> Option<Failure> {
     if let Some((pipeline, stage)) = outcome.failed_stage() {
         return Some(stage_failure(manifest, pipeline, stage));
     }
@@ -21,10 +26,11 @@ pub(crate) fn failure_of(manifest: &Manifest, outcome: Outcome) -> Option<Failur
     }
     match outcome.failure? {
         FailedAt::Engine { error, .. } => Some(Failure::from(error)),
-        _ => Some(Failure::new(
-            FailureKind::Interrupted,
-            anyhow!("interrupted"),
-        )),
+        _ => {
+            let signal = signal.unwrap_or(SIGINT);
+            let kind = FailureKind::Interrupted { signal };
+            Some(Failure::new(kind, anyhow!("interrupted")))
+        }
     }
 }
 
