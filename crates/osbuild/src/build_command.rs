@@ -26,7 +26,7 @@ use crate::report::stage_failure::failure_of;
 use crate::run_build::{
     BuildOptions, become_builder, export_destination, open_store, run_build, run_directory,
 };
-use crate::{abbreviation, manifest_command, recipe_commands, tell, usage_error};
+use crate::{abbreviation, diff_command, manifest_command, recipe_commands, tell, usage_error};
 
 /// Parses the command line and does what it says.
 pub(crate) fn run_command_line() -> Result<(), Failures> {
@@ -35,6 +35,7 @@ pub(crate) fn run_command_line() -> Result<(), Failures> {
         Some(Command::Build(arguments)) => run(arguments),
         Some(Command::Manifest(arguments)) => recipe_commands::print_manifest(arguments),
         Some(Command::Lock(arguments)) => recipe_commands::write_lock(arguments),
+        Some(Command::Diff(arguments)) => diff_command::run(arguments),
         None => manifest_command::run(&line.manifest),
     }
 }

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::diff_command::DiffArguments;
 use clap::{Args, Parser, Subcommand};
 use osbuild_manifest::value::Value;
 use osbuild_store::MaximumSize;
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Manifest(RecipeArguments),
     /// Choose the packages of a recipe and write the lock file beside it
     Lock(LockArguments),
+    /// Compare two trees, archives or disk images; exit code 1 if they differ
+    Diff(DiffArguments),
 }
 
 /// `osbuild MANIFEST`.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 mod abbreviation;
 mod build_command;
 mod command_line;
+mod diff_command;
 mod failure;
 mod interrupts;
 mod manifest_command;
@@ -24,6 +25,9 @@ fn main() -> ExitCode {
     // Process 1 of a sandbox, a module inside it, or the command line: decided by argv[0], before
     // anything else is looked at.
     osbuild_sandbox::init::main_if_requested();
+    if let Some(code) = diff_command::run_if_requested() {
+        return code;
+    }
     if let Some(code) = std::env::args_os()
         .next()
         .and_then(|name| osbuild_stages::run_module(&name))

@@ -4,3 +4,4 @@ mod loopback;
 mod partition_table;
 
 pub use loopback::Loopback;
+pub use partition_table::{Extent, read_partitions};

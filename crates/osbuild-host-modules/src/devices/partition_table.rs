@@ -8,9 +8,11 @@ use fs_err::File;
 
 /// A part of a file or device, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Extent {
-    pub(super) start: u64,
-    pub(super) size: u64,
+pub struct Extent {
+    /// First byte.
+    pub start: u64,
+    /// Number of bytes.
+    pub size: u64,
 }
 
 const SECTOR: usize = 512;
@@ -23,12 +25,11 @@ const EXTENDED: [u8; 3] = [0x05, 0x0f, 0x85];
 /// The kernel stops there, too; a chain of logical partitions may be a circle.
 const MOST_PARTITIONS: u32 = 256;
 
-/// The numbers and places of all partitions within the extent; none if there is no partition table.
-pub(super) fn read_partitions(
-    file: &File,
-    disk: Extent,
-    sector_size: u64,
-) -> Result<Vec<(u32, Extent)>> {
+/// Gives the numbers and places of all partitions within the extent; none if there is no partition table.
+///
+/// # Errors
+/// The table is damaged, or reaches beyond the end of the disk.
+pub fn read_partitions(file: &File, disk: Extent, sector_size: u64) -> Result<Vec<(u32, Extent)>> {
     let mut window = Window {
         file,
         disk,

@@ -1,0 +1,274 @@
+//! Reads a disk image: its partitions, and the file systems in them.
+
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use osbuild_host_modules::devices;
+use rayon::prelude::*;
+use sha2::{Digest as _, Sha256};
+
+use crate::file_system::{self, Extent, FileSystem};
+use crate::tree::Tree;
+
+/// Partition tables of image files count in these, unless the image was made for disks with larger sectors.
+const SECTOR: u64 = 512;
+
+/// One partition, or the whole image when it has no partition table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// Its number in the table, from 1; 0 for an image that is one file system.
+    pub number: u32,
+    /// Its name in a GPT.
+    pub name: Option<String>,
+    /// Its type: a GUID, or the number of an MBR entry in hexadecimal.
+    pub kind: Option<String>,
+    /// Its GUID in a GPT.
+    pub uuid: Option<String>,
+    /// First byte.
+    pub start: u64,
+    /// Bytes.
+    pub size: u64,
+    /// What is in it.
+    pub file_system: Option<FileSystem>,
+    /// SHA-256 of the bytes, where no tree could be read.
+    pub digest: Option<[u8; 32]>,
+}
+
+/// Reads the partitions of an image in any format that qemu-img knows.
+///
+/// # Errors
+/// It can not be read, or is damaged; `qemu-img` is missing for a format other than raw.
+pub(crate) fn read(path: &Path) -> Result<Vec<Partition>> {
+    let mut file = fs_err::File::open(path)?;
+    let mut magic = [0; 8];
+    let length = file.read(&mut magic)?;
+    let converted;
+    let file = if is_raw(&magic[..length]) {
+        file
+    } else {
+        converted = to_raw(path)?;
+        fs_err::File::open(converted.path())?
+    };
+    read_raw(file)
+}
+
+/// Tells apart what begins with a magic number of its own: qcow2, VMDK, VHDX, VDI and VHD do.
+fn is_raw(magic: &[u8]) -> bool {
+    let others: [&[u8]; 5] = [b"QFI\xfb", b"KDMV", b"vhdxfile", b"<<< ", b"conectix"];
+    !others.iter().any(|other| magic.starts_with(other))
+}
+
+fn to_raw(path: &Path) -> Result<tempfile::NamedTempFile> {
+    let target =
+        tempfile::NamedTempFile::new().context("making a temporary file for the raw image")?;
+    let result = Command::new("qemu-img")
+        .args(["convert", "-O", "raw"])
+        .args([&std::path::absolute(path)?, target.path()])
+        .stdin(Stdio::null())
+        .output()
+        .context("starting qemu-img, which reads formats other than raw (package qemu-utils or qemu-img)")?;
+    if !result.status.success() {
+        bail!(
+            "qemu-img convert: {}",
+            String::from_utf8_lossy(&result.stderr).trim()
+        );
+    }
+    Ok(target)
+}
+
+fn read_raw(mut file: fs_err::File) -> Result<Vec<Partition>> {
+    let size = file.seek(SeekFrom::End(0))?;
+    let file = Arc::new(file);
+    let whole = Extent {
+        file: Arc::clone(&file),
+        start: 0,
+        size,
+    };
+    // The first sector of a FAT looks like that of a disk with partitions, so a file system is looked for first.
+    let is_file_system = file_system::recognize(&whole).is_some();
+    let mut partitions = if is_file_system {
+        Vec::new()
+    } else {
+        table(&file, size)?
+    };
+    if partitions.is_empty() {
+        partitions.push(Partition {
+            number: 0,
+            name: None,
+            kind: None,
+            uuid: None,
+            start: 0,
+            size,
+            file_system: None,
+            digest: None,
+        });
+    }
+    partitions.par_iter_mut().try_for_each(|partition| {
+        let extent = Extent {
+            file: Arc::clone(&file),
+            start: partition.start,
+            size: partition.size,
+        };
+        let number = partition.number;
+        partition.file_system =
+            file_system::read(&extent).with_context(|| format!("partition {number}"))?;
+        let is_read = matches!(
+            &partition.file_system,
+            Some(FileSystem { tree: Some(_), .. })
+        );
+        if !is_read {
+            partition.digest =
+                Some(digest(&extent).with_context(|| format!("partition {number}"))?);
+        }
+        anyhow::Ok(())
+    })?;
+    Ok(partitions)
+}
+
+fn digest(extent: &Extent) -> Result<[u8; 32]> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut offset = 0;
+    while offset < extent.size {
+        let length = (extent.size - offset).min(buffer.len() as u64);
+        let part = &mut buffer[..length as usize];
+        extent.read_exact_at(part, offset)?;
+        hasher.update(part);
+        offset += length;
+    }
+    Ok(hasher.finalize().into())
+}
+
+fn table(file: &fs_err::File, size: u64) -> Result<Vec<Partition>> {
+    let disk = devices::Extent { start: 0, size };
+    let extents = devices::read_partitions(file, disk, SECTOR)?;
+    let mut reader = file.file();
+    reader.seek(SeekFrom::Start(0))?;
+    let gpt = gptman::GPT::read_from(&mut reader, SECTOR).ok();
+    Ok(extents
+        .into_iter()
+        .map(|(number, devices::Extent { start, size })| {
+            let entry = gpt.as_ref().map(|gpt| &gpt[number]);
+            Partition {
+                number,
+                name: entry
+                    .map(|entry| entry.partition_name.as_str().to_owned())
+                    .filter(|name| !name.is_empty()),
+                kind: entry.map(|entry| guid(entry.partition_type_guid)),
+                uuid: entry.map(|entry| guid(entry.unique_partition_guid)),
+                start,
+                size,
+                file_system: None,
+                digest: None,
+            }
+        })
+        .collect())
+}
+
+/// Writes a GUID the way UEFI stores it: the first three groups have their low byte first.
+fn guid(bytes: [u8; 16]) -> String {
+    let order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+    let mut text = String::new();
+    for (position, index) in order.into_iter().enumerate() {
+        if matches!(position, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&format!("{:02x}", bytes[index]));
+    }
+    text
+}
+
+/// Puts the trees of all partitions together as the system would mount them, by its own `/etc/fstab`; what it does
+/// not mount stands below `partition N/`.
+pub(crate) fn mounted(partitions: &mut [Partition]) -> Tree {
+    let has_system = |partition: &Partition| {
+        let tree = partition
+            .file_system
+            .as_ref()
+            .and_then(|fs| fs.tree.as_ref());
+        tree.is_some_and(|tree| tree.entries.contains_key(Path::new("usr")))
+    };
+    let root = partitions.iter().position(has_system);
+    let mut whole = root
+        .and_then(|root| take_tree(&mut partitions[root]))
+        .unwrap_or_default();
+    let fstab = whole.text("etc/fstab").unwrap_or_default();
+    for partition in partitions {
+        let place = mount_point(&fstab, partition);
+        if let Some(tree) = take_tree(partition) {
+            whole.graft(&place, tree);
+        }
+    }
+    whole
+}
+
+fn take_tree(partition: &mut Partition) -> Option<Tree> {
+    partition.file_system.as_mut()?.tree.take()
+}
+
+fn mount_point(fstab: &str, partition: &Partition) -> PathBuf {
+    let file_system = partition.file_system.as_ref();
+    let names = [
+        file_system
+            .and_then(|fs| fs.uuid.as_ref())
+            .map(|uuid| format!("UUID={uuid}")),
+        file_system
+            .and_then(|fs| fs.label.as_ref())
+            .map(|label| format!("LABEL={label}")),
+        partition
+            .uuid
+            .as_ref()
+            .map(|uuid| format!("PARTUUID={uuid}")),
+        partition
+            .name
+            .as_ref()
+            .map(|name| format!("PARTLABEL={name}")),
+    ];
+    let lines = fstab
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'));
+    let mounted = lines.filter_map(|line| {
+        let mut fields = line.split_whitespace();
+        Some((fields.next()?, fields.next()?))
+    });
+    for (source, target) in mounted {
+        let is_this = names
+            .iter()
+            .flatten()
+            .any(|name| name.eq_ignore_ascii_case(source));
+        if is_this && target.starts_with('/') {
+            return PathBuf::from(target.trim_start_matches('/'));
+        }
+    }
+    PathBuf::from(format!("partition {}", partition.number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_other_than_raw_are_told_by_their_first_bytes() {
+        assert!(is_raw(b"\xebc\x90\0\0\0\0\0") && is_raw(b""));
+        for magic in [
+            &b"QFI\xfb\0\0\0\x03"[..],
+            b"KDMV\x01\0\0\0",
+            b"vhdxfile",
+            b"<<< Orac",
+        ] {
+            assert!(!is_raw(magic));
+        }
+    }
+
+    #[test]
+    fn guids_read_as_tables_print_them() {
+        let esp = [
+            0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e,
+            0xc9, 0x3b,
+        ];
+        assert_eq!(guid(esp), "c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
+    }
+}
