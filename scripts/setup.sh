@@ -44,6 +44,12 @@ grub-mkimage grub-common grub2-tools
 /usr/lib/grub/i386-pc/boot.img grub-pc-bin grub2-pc-modules
 mksquashfs squashfs-tools squashfs-tools
 strace strace strace
+rpm rpm rpm
+rpmbuild rpm rpm-build
+rpmsign rpm rpm-sign
+gpg gpg gnupg2
+createrepo_c createrepo-c createrepo_c
+dnf dnf dnf
 python3 python3 python3
 "
 

@@ -4,3 +4,4 @@
 //! pinned packages, and inside the sandbox, where those packages are unpacked.
 
 pub mod deb;
+pub mod rpm;

@@ -29,6 +29,8 @@ const PACKAGES: &[(&str, &str, &str)] = &[
     ("mount", "mount", "util-linux-core"),
     ("passwd", "passwd", "shadow-utils"),
     ("qemu-img", "qemu-utils", "qemu-img"),
+    ("rpm", "rpm", "rpm"),
+    ("rpmkeys", "rpm", "rpm"),
     ("setfiles", "policycoreutils", "policycoreutils"),
     ("sfdisk", "fdisk", "util-linux"),
     ("sgdisk", "gdisk", "gdisk"),

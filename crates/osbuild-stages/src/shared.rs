@@ -1,12 +1,14 @@
 //! What several stages share, each under its own name.
 
 pub(crate) mod calendar;
+pub(crate) mod fake_machine_id;
 pub(crate) mod filesystem;
 pub(crate) mod firstboot;
 pub(crate) mod grub_bios;
 pub(crate) mod grub_environment;
 pub(crate) mod grub_files;
 pub(crate) mod ini;
+pub(crate) mod no_sync;
 pub(crate) mod only_file;
 pub(crate) mod ostree_deployment;
 pub(crate) mod qemu_img;

@@ -39,6 +39,7 @@ pub(crate) mod noop;
 pub(crate) mod pam_limits_conf;
 pub(crate) mod qemu;
 pub(crate) mod resolv_conf;
+pub(crate) mod rpm;
 pub(crate) mod script;
 pub(crate) mod selinux;
 pub(crate) mod sfdisk;

@@ -46,6 +46,7 @@ pub static STAGES: &[StageModule] = &[
     stages::pam_limits_conf::STAGE,
     stages::qemu::STAGE,
     stages::resolv_conf::STAGE,
+    stages::rpm::STAGE,
     stages::script::STAGE,
     stages::selinux::STAGE,
     stages::sfdisk::STAGE,

@@ -5,5 +5,6 @@
 pub mod deb_repository;
 pub mod needs;
 pub mod private_mounts;
+pub mod rpm_repository;
 pub mod server;
 pub mod tree;

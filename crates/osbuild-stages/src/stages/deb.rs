@@ -14,7 +14,6 @@ mod cleaning;
 mod environment;
 mod failure;
 mod initramfs;
-mod no_sync;
 mod scripts;
 #[cfg(test)]
 mod tests;
@@ -38,6 +37,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use self::environment::{Environment, Triggers};
+use crate::shared::no_sync::without_sync;
 
 pub(crate) const STAGE: StageModule =
     StageModule::new::<Options>("org.osbuild.deb", include_str!("deb.meta.json"), run);
@@ -81,7 +81,7 @@ fn run(context: &StageContext) -> Result<()> {
         "the tree has packages already: one stage installs all packages of a tree"
     );
     clock.lap(format_args!("read {} packages", packages.archives().len()));
-    no_sync::without_sync(|| {
+    without_sync(|| {
         let precedence = |later, earlier| packages.precedence_of_ranks(later, earlier);
         let scripts = options.scripts;
         let install = Install::new(context, &packages, options, clock, &precedence)?;

@@ -1,8 +1,8 @@
 //! Turns requests to flush to disk into nothing, for this thread and the programs it starts.
 //!
-//! dpkg flushes its database after every step, and scripts call `sync`; on a disk that takes longer than all else. The
-//! store flushes a finished tree itself. A seccomp filter does what `eatmydata` does without a library in the tree,
-//! and for static programs too; systemd-nspawn's `--suppress-sync` is the same.
+//! dpkg and rpm flush their databases after every step, and scripts call `sync`; on a disk that takes longer than all
+//! else. The store flushes a finished tree itself. A seccomp filter does what `eatmydata` does without a library in
+//! the tree, and for static programs too; systemd-nspawn's `--suppress-sync` is the same.
 
 use anyhow::{Context, Result, anyhow};
 use seccompiler::sock_filter;
@@ -27,7 +27,7 @@ const CALLS: [(u32, [u32; 5]); 5] = [
 ];
 
 /// Runs something on a thread of its own that nothing flushes from.
-pub(super) fn without_sync<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+pub(crate) fn without_sync<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     std::thread::scope(|scope| {
         let worker = scope.spawn(|| {
             // The sandbox has set `no_new_privs` already, which this needs.

@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Packs files of this Debian machine into RPM packages, one for each of its own packages, all with one rpmbuild.
+
+usage: rpm-set.py COUNT MEGABYTES DIRECTORY
+
+Takes COUNT packages that follow each other by size, the largest whose files are not more than MEGABYTES together;
+only what is below /usr, and no path twice. No scriptlets.
+"""
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+
+RESERVED = re.compile(r"[\s\\*?{}\[\]%\"'$]")
+
+
+def packages():
+    """Yields (name, version) of each installed package."""
+    query = ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}\t${Package}\t${Version}\n"]
+    for line in subprocess.run(query, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines():
+        status, name, version = line.split("\t")
+        if status.startswith("ii"):
+            yield name, version
+
+
+def files(name):
+    """Yields (path, lstat) of what a package has below /usr."""
+    listed = subprocess.run(["dpkg-query", "-L", name], check=True, stdout=subprocess.PIPE, text=True).stdout
+    for path in sorted(set(listed.splitlines())):
+        if not path.startswith("/usr/") or RESERVED.search(path) or os.path.realpath(path.rsplit("/", 1)[0]) != path.rsplit("/", 1)[0]:
+            continue
+        try:
+            yield path, os.lstat(path)
+        except FileNotFoundError:
+            continue
+
+
+def choose(count, limit):
+    """Chooses packages, {name: (version, [(path, lstat)])}."""
+    found = {}
+    for name, version in packages():
+        entries = list(files(name))
+        size = sum(status.st_size for _, status in entries if stat.S_ISREG(status.st_mode))
+        if any(not stat.S_ISDIR(status.st_mode) for _, status in entries):
+            found[name] = (size, version, entries)
+    ranked = sorted((size, name) for name, (size, _, _) in found.items())
+    windows = [ranked[start:start + count] for start in range(len(ranked) - count + 1)]
+    fitting = [window for window in windows if sum(size for size, _ in window) <= limit]
+    if not fitting:
+        sys.exit(f"rpm-set.py: no {count} of {len(ranked)} packages fit")
+    chosen, taken = {}, set()
+    for _, name in fitting[-1]:
+        _, version, entries = found[name]
+        entries = [(path, status) for path, status in entries if stat.S_ISDIR(status.st_mode) or path not in taken]
+        taken.update(path for path, status in entries if not stat.S_ISDIR(status.st_mode))
+        chosen[name] = (version, entries)
+    return chosen, sum(size for size, _ in fitting[-1])
+
+
+def spec(chosen):
+    """Writes one spec file with a subpackage for each."""
+    lines = [
+        "%global debug_package %{nil}", "%global __os_install_post %{nil}", "%global _build_id_links none",
+        "%global _unpackaged_files_terminate_build 0", "%global _binary_payload w3.zstdio",
+        "%global source_date_epoch_from_changelog 0", "%global _buildhost bench.invalid",
+        "Name: bench-set", "Version: 1", "Release: 1", "Summary: A set to measure with", "License: none",
+        "AutoReqProv: no", "%description", "A set to measure with.",
+    ]
+    for name, (version, entries) in chosen.items():
+        version = re.sub(r"^\d+:", "", version).replace("-", "_")
+        lines += [f"%package -n {name}", f"Version: {re.sub(r'[^A-Za-z0-9._+~]', '_', version)}",
+                  f"Summary: {name}", "AutoReqProv: no", f"%description -n {name}", name, f"%files -n {name}",
+                  "%defattr(-,root,root,-)"]
+        for path, status in entries:
+            lines.append(("%dir " if stat.S_ISDIR(status.st_mode) else "") + path)
+    return "\n".join(lines) + "\n"
+
+
+def copy(chosen, root):
+    """Copies the files to a build root."""
+    for _, entries in chosen.values():
+        for path, status in entries:
+            target = root + path
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            if stat.S_ISDIR(status.st_mode):
+                os.makedirs(target, exist_ok=True)
+            elif stat.S_ISLNK(status.st_mode):
+                os.symlink(os.readlink(path), target)
+            elif stat.S_ISREG(status.st_mode):
+                shutil.copy2(path, target)
+
+
+def main():
+    """Chooses, copies, builds."""
+    count, megabytes, directory = int(sys.argv[1]), int(sys.argv[2]), os.path.abspath(sys.argv[3])
+    chosen, total = choose(count, megabytes * 1_000_000)
+    root, work = f"{directory}/root", f"{directory}/work"
+    os.makedirs(work)
+    copy(chosen, root)
+    with open(f"{work}/set.spec", "w", encoding="utf8") as file:
+        file.write(spec(chosen))
+    subprocess.run(["rpmbuild", "-bb", "--quiet", "--buildroot", root, "--noprep", "--nocheck",
+                    "--define", f"_topdir {work}", "--define", f"_rpmdir {directory}",
+                    "--define", "_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm",
+                    "--define", "__spec_install_pre %{nil}", "--define", "__spec_clean_body %{nil}",
+                    f"{work}/set.spec"], check=True)
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.rmtree(work)
+    print(f"{len(chosen)} packages with {total / 1e6:.0f} MB of files in {directory}")
+
+
+if __name__ == "__main__":
+    main()
