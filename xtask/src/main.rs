@@ -6,9 +6,8 @@
 #![expect(clippy::print_stdout, reason = "a chore tells what it did")]
 
 mod module_list;
-mod module_page;
+mod module_pages;
 mod new_stage;
-mod schema_members;
 mod stage_list;
 mod stage_template;
 
@@ -35,9 +34,9 @@ enum Chore {
         #[arg(long, conflicts_with = "name")]
         check: bool,
     },
-    /// Write `docs/modules.md` from the descriptions of the built-in modules
+    /// Write `docs/modules/` from the descriptions of the built-in modules
     Generate {
-        /// Write nothing; fail if it is out of date
+        /// Write nothing; fail if they are out of date
         #[arg(long)]
         check: bool,
     },
@@ -58,11 +57,11 @@ fn main() -> Result<()> {
             println!("now fill them in; `cargo test -p osbuild-stages` says what is missing");
         }
         Chore::NewStage { name: None, .. } => check_stage_lists(&stages)?,
-        Chore::Generate { check: false } => println!("wrote {}", module_page::write(&workspace)?),
-        Chore::Generate { check: true } => check_module_page(&workspace)?,
+        Chore::Generate { check: false } => println!("wrote {}", module_pages::write(&workspace)?),
+        Chore::Generate { check: true } => check_module_pages(&workspace)?,
         Chore::Check => {
             check_stage_lists(&stages)?;
-            check_module_page(&workspace)?;
+            check_module_pages(&workspace)?;
         }
     }
     Ok(())
@@ -74,9 +73,9 @@ fn check_stage_lists(stages: &Path) -> Result<()> {
     Ok(())
 }
 
-fn check_module_page(workspace: &Path) -> Result<()> {
-    module_page::check(workspace)?;
-    println!("the page of modules is up to date");
+fn check_module_pages(workspace: &Path) -> Result<()> {
+    module_pages::check(workspace)?;
+    println!("the pages of modules are up to date");
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use osbuild_manifest::module::{ModuleInfo, ModuleKind};
 
 use crate::stage_list::{self, ASSEMBLERS};
 
@@ -13,75 +13,48 @@ const HOST_MODULES: &str = "crates/osbuild-host-modules/src";
 const HOST_TABLE_START: &str = "pub static HOST_MODULES";
 const STAGES: &str = "crates/osbuild-stages/src";
 
-/// A kind of module; in the order of the page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    Stage,
-    Assembler,
-    Source,
-    Input,
-    Device,
-    Mount,
-}
+/// The kinds that have a page, in the order in which pages are listed.
+pub(crate) const KINDS: [ModuleKind; 6] = [
+    ModuleKind::Stage,
+    ModuleKind::Assembler,
+    ModuleKind::Source,
+    ModuleKind::Input,
+    ModuleKind::Device,
+    ModuleKind::Mount,
+];
 
-impl Kind {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Stage,
-        Self::Assembler,
-        Self::Source,
-        Self::Input,
-        Self::Device,
-        Self::Mount,
-    ];
-
-    fn from_variant(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| format!("{kind:?}") == name)
-    }
-}
-
-/// A built-in module.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Module {
-    pub(crate) kind: Kind,
-    pub(crate) name: String,
-    /// What its `meta.json` says.
-    pub(crate) meta: Value,
+fn kind_of_variant(name: &str) -> Option<ModuleKind> {
+    KINDS.into_iter().find(|kind| format!("{kind:?}") == name)
 }
 
 /// Reads all of them, sorted by kind and name.
-pub(crate) fn read(workspace: &Path) -> Result<Vec<Module>> {
+pub(crate) fn read(workspace: &Path) -> Result<Vec<ModuleInfo>> {
     let mut modules = Vec::new();
     let stages = workspace.join(STAGES);
     for (kind, list) in [
-        (Kind::Stage, stage_list::STAGES),
-        (Kind::Assembler, ASSEMBLERS),
+        (ModuleKind::Stage, stage_list::STAGES),
+        (ModuleKind::Assembler, ASSEMBLERS),
     ] {
         for stage in stage_list::read(&stages, list)? {
-            modules.push(Module {
-                kind,
-                name: stage.name,
-                meta: meta(&stages.join(list.folder).join(stage.stem + ".meta.json"))?,
-            });
+            let file = stages.join(list.folder).join(stage.stem + ".meta.json");
+            modules.push(module(kind, &stage.name, &file)?);
         }
     }
     let host = workspace.join(HOST_MODULES);
     for (kind, name, file) in rows(&fs_err::read_to_string(host.join("table.rs"))?)? {
-        let meta = meta(&host.join(file))?;
-        modules.push(Module { kind, name, meta });
+        modules.push(module(kind, &name, &host.join(file))?);
     }
     modules.sort_by(|one, other| (one.kind, &one.name).cmp(&(other.kind, &other.name)));
     Ok(modules)
 }
 
-fn meta(file: &Path) -> Result<Value> {
-    serde_json::from_str(&fs_err::read_to_string(file)?)
+fn module(kind: ModuleKind, name: &str, file: &Path) -> Result<ModuleInfo> {
+    ModuleInfo::from_meta_json(kind, name, &fs_err::read_to_string(file)?)
         .with_context(|| format!("reading {}", file.display()))
 }
 
 /// Takes kind, name and description file of every row of the table of host modules.
-fn rows(table: &str) -> Result<Vec<(Kind, String, PathBuf)>> {
+fn rows(table: &str) -> Result<Vec<(ModuleKind, String, PathBuf)>> {
     let start = table
         .find(HOST_TABLE_START)
         .context("the table of host modules is not where it was")?;
@@ -97,7 +70,7 @@ fn rows(table: &str) -> Result<Vec<(Kind, String, PathBuf)>> {
     Ok(rows)
 }
 
-fn row(text: &str) -> Result<(Kind, String, PathBuf)> {
+fn row(text: &str) -> Result<(ModuleKind, String, PathBuf)> {
     let value = |before: &str, after: &str| {
         text.split_once(before)
             .and_then(|(_, rest)| rest.split_once(after))
@@ -106,7 +79,7 @@ fn row(text: &str) -> Result<(Kind, String, PathBuf)> {
     };
     let kind = value("kind: ModuleKind::", ",")?;
     Ok((
-        Kind::from_variant(&kind).with_context(|| format!("`{kind}` has no place on the page"))?,
+        kind_of_variant(&kind).with_context(|| format!("`{kind}` has no page"))?,
         value("name: \"", "\"")?,
         value("include_str!(\"", "\")")?.into(),
     ))
@@ -125,13 +98,13 @@ mod tests {
         assert_eq!(
             rows(table).unwrap(),
             [(
-                Kind::Mount,
+                ModuleKind::Mount,
                 "org.osbuild.fat".to_owned(),
                 PathBuf::from("mounts/fat.meta.json")
             )]
         );
         let error = rows(&table.replace("Kind::Mount", "Kind::Runner")).unwrap_err();
-        assert_eq!(error.to_string(), "`Runner` has no place on the page");
+        assert_eq!(error.to_string(), "`Runner` has no page");
         rows(&table.replace("name:", "nom:")).unwrap_err();
     }
 }

@@ -12,7 +12,7 @@
 //!
 //! Beneath them: [`value`] and [`json`] do with JSON what Python does, since ids are digests of Python's JSON
 //! text; [`schema`] checks a value against a draft-4 schema in the words of python-jsonschema; [`module`] says what
-//! is known of a stage, source, input, device or mount.
+//! is known of a stage, source, input, device or mount, and [`module_guide`] tells it to a person.
 
 pub mod checkpoint;
 pub mod document;
@@ -22,6 +22,7 @@ pub mod inspect;
 pub mod json;
 pub mod manifest;
 pub mod module;
+pub mod module_guide;
 pub mod module_metadata;
 mod python_metadata;
 pub mod resolve;

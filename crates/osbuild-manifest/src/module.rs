@@ -27,6 +27,17 @@ pub enum ModuleKind {
 }
 
 impl ModuleKind {
+    /// All kinds.
+    pub const ALL: [Self; 7] = [
+        Self::Stage,
+        Self::Assembler,
+        Self::Source,
+        Self::Input,
+        Self::Device,
+        Self::Mount,
+        Self::Runner,
+    ];
+
     /// Gives the folder of such modules in a library directory.
     pub fn folder(self) -> &'static str {
         match self {

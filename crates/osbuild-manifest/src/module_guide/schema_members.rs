@@ -12,18 +12,20 @@ const VALUES_SHOWN: usize = 12;
 
 /// A member of a map, or of a map below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Member {
+pub struct Member {
     /// `a.b` for a member of a member, `a[]` for an item of a list, `*` for members of any name.
-    pub(crate) path: String,
-    pub(crate) is_required: bool,
-    /// What it can be.
-    pub(crate) value: String,
-    pub(crate) description: String,
+    pub path: String,
+    /// Whether it has to be there.
+    pub is_required: bool,
+    /// What it can be, in words.
+    pub value: String,
+    /// What it means, as the schema says.
+    pub description: String,
 }
 
 /// Lists every member, depth first, in the order of the schema. Its references lead to definitions in itself or in
 /// what it is part of.
-pub(crate) fn list(schema: &Value, whole: &Value) -> Result<Vec<Member>> {
+pub(super) fn list(schema: &Value, whole: &Value) -> Result<Vec<Member>> {
     let mut walk = Walk {
         roots: [schema, whole],
         members: Vec::new(),
