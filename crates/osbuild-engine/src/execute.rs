@@ -22,6 +22,7 @@ use crate::outcome::{FailedAt, Outcome, PipelineOutcome};
 use crate::plan::{CacheIndex, Plan, plan};
 use crate::run_pipeline::run_pipeline;
 use crate::run_stage::BuildContext;
+use crate::shells::ShellRequest;
 use crate::{schedule, stage_log};
 
 /// Where sockets are unless the caller says otherwise.
@@ -42,6 +43,8 @@ pub struct BuildRequest {
     pub jobs: NonZeroUsize,
     /// Where the sockets are that foreign modules talk through; made when the first is needed.
     pub run_directory: PathBuf,
+    /// When to let the user look around in a stage's sandbox.
+    pub shells: ShellRequest,
     /// Ends the build when cancelled.
     pub cancel: CancelToken,
 }
@@ -114,13 +117,14 @@ pub fn build(
             roots: &BuildRoots::default(),
             catalog,
             run_directory: &request.run_directory,
+            shells: &request.shells,
             stage_timeout: request.stage_timeout,
             cancel: &request.cancel,
         };
         run_steps(manifest, request, &context, &plan, observer, &mut outcome)?;
     }
     let success = outcome.success();
-    if !request.cancel.is_cancelled() {
+    if !matches!(outcome.failure, Some(FailedAt::Interrupted)) {
         observer.event(manifest, &Event::BuildFinished { success });
     }
     if success {

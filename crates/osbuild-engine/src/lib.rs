@@ -31,5 +31,6 @@ pub mod plan;
 mod run_pipeline;
 mod run_stage;
 mod schedule;
+pub mod shells;
 mod stage_arguments;
 mod stage_log;

@@ -27,6 +27,7 @@ use crate::host_services::{HostServices, Objects, ServiceContext, ServiceFailure
 use crate::module_catalog::{ModuleCatalog, ModuleCode};
 use crate::outcome::{Ending, StageOutcome};
 use crate::schedule::EventSender;
+use crate::shells::{self, ShellRequest};
 use crate::stage_arguments::{ServiceReplies, stage_arguments};
 use crate::stage_log::StageLog;
 
@@ -39,6 +40,7 @@ pub(crate) struct BuildContext<'a> {
     pub(crate) catalog: &'a ModuleCatalog,
     /// Where sockets are.
     pub(crate) run_directory: &'a Path,
+    pub(crate) shells: &'a ShellRequest,
     pub(crate) stage_timeout: Option<Duration>,
     pub(crate) cancel: &'a CancelToken,
 }
@@ -231,6 +233,9 @@ impl<'a> Attempt<'a> {
         let arguments = stage_arguments(run.pipeline, run.stage, replies);
         fs::write(world.place("arguments"), arguments.to_python_json())?;
         let request = self.sandbox(server)?;
+        if context.shells.is_before(run.stage) {
+            shells::open(run.stage, &request, context.cancel)?;
+        }
         let limits = Limits {
             timeout: context.stage_timeout,
             cancel: context.cancel,
@@ -247,6 +252,9 @@ impl<'a> Attempt<'a> {
             let limit = context.stage_timeout.unwrap_or_default().as_secs();
             let text = format!("ended: it ran longer than --stage-timeout {limit} allows\n");
             record_output(run, self.log, self.events, text.as_bytes());
+        }
+        if context.shells.is_after(&ending) {
+            shells::open(run.stage, &request, context.cancel)?;
         }
         Ok(ending)
     }

@@ -98,7 +98,7 @@ pub(crate) fn run(
     on_output: &mut dyn FnMut(&[u8]),
 ) -> Result<Finished> {
     let started = Instant::now();
-    let program = find_in(&DIRECTORIES)?;
+    let program = find()?;
     let channels = Channels::open()?;
     let mut child = spawn(&program, spec, &channels).context("starting bubblewrap")?;
     let Channels { output, status, .. } = channels;
@@ -191,6 +191,11 @@ fn spawn(program: &Path, spec: &SandboxSpec, channels: &Channels) -> Result<Chil
         ],
     })?;
     Ok(Child::new(pidfd))
+}
+
+/// Finds the program `bwrap`.
+pub(crate) fn find() -> Result<PathBuf> {
+    find_in(&DIRECTORIES)
 }
 
 fn find_in(directories: &[&str]) -> Result<PathBuf> {

@@ -9,6 +9,7 @@
 //! | `supervise` | reads output, watches time and [`CancelToken`] until the sandbox is gone |
 //! | [`device_directory`], [`mount`], [`overlay`], [`loop_device`] | guards that undo themselves when dropped |
 //! | [`privilege`] | tells in words what is missing when mounts are not allowed |
+//! | [`terminal_shell`] | lets the user look around in a sandbox |
 //! | [`descriptor`] | takes descriptors that the caller of this program left open |
 //! | [`interruption`] | leaves signals to whoever started this program |
 //! | [`file_lock`] | open-file-description locks |
@@ -37,6 +38,7 @@ pub mod privilege;
 pub mod spec;
 mod supervise;
 mod syscalls;
+pub mod terminal_shell;
 mod wire;
 
 pub use build_root::{BuildRootRequest, build_root_spec};

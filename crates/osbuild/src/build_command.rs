@@ -12,6 +12,7 @@ use clap::{CommandFactory as _, Parser as _};
 use osbuild_engine::event::Observer;
 use osbuild_engine::execute::ExportRequest;
 use osbuild_engine::module_catalog::ModuleCatalog;
+use osbuild_engine::shells::ShellRequest;
 use osbuild_manifest::manifest::Manifest;
 use osbuild_manifest::validate::validate;
 use osbuild_recipe::OutputFormat;
@@ -83,6 +84,7 @@ fn run(arguments: &BuildArguments) -> Result<(), Failures> {
         stage_timeout: arguments.stage_timeout,
         jobs,
         run_directory: run_directory(None)?,
+        shells: ShellRequest::default(),
     };
     let store = open_store(&arguments.store, None)?;
     let mut monitor = monitor(arguments);

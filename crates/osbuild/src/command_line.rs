@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::diff_command::DiffArguments;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use osbuild_manifest::value::Value;
 use osbuild_store::MaximumSize;
 
@@ -113,6 +113,19 @@ pub(crate) struct ManifestArguments {
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub(crate) stage_timeout: Option<Duration>,
 
+    /// Open a shell in the sandbox of a stage before it runs: a name or id of a stage, or `*`, which is the default
+    #[arg(
+        long = "break",
+        value_name = "STAGE",
+        num_args = 0..=1,
+        default_missing_value = "*"
+    )]
+    pub(crate) break_before: Option<String>,
+
+    /// What to do when a stage has failed: `shell` opens a shell in its sandbox
+    #[arg(long, value_name = "ACTION")]
+    pub(crate) on_failure: Option<OnFailure>,
+
     /// Directory for sockets; default: /run/osbuild for root, that below `$XDG_RUNTIME_DIR` for others
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) rundir: Option<PathBuf>,
@@ -127,6 +140,13 @@ pub(crate) struct ManifestArguments {
 
     #[command(flatten)]
     pub(crate) seed: SeedArguments,
+}
+
+/// What can be done when a stage has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnFailure {
+    /// Open a shell where it ran, what it left still in place
+    Shell,
 }
 
 /// What the first versions took, in 2020.

@@ -12,6 +12,7 @@ use osbuild_engine::event::Observer;
 use osbuild_engine::execute::ExportRequest;
 use osbuild_engine::module_catalog::ModuleCatalog;
 use osbuild_engine::outcome::Outcome;
+use osbuild_engine::shells::ShellRequest;
 use osbuild_manifest::checkpoint::matching_stages;
 use osbuild_manifest::inspect::inspect;
 use osbuild_manifest::manifest::{Manifest, StageId, Version};
@@ -20,7 +21,7 @@ use osbuild_manifest::value::Value;
 use osbuild_sandbox::descriptor;
 use osbuild_store::Store;
 
-use crate::command_line::ManifestArguments;
+use crate::command_line::{ManifestArguments, OnFailure};
 use crate::failure::{Failure, FailureKind, Failures};
 use crate::manifest_document::{ManifestDocument, read_text};
 use crate::monitor::json_seq::shortened;
@@ -94,13 +95,23 @@ impl Work<'_> {
     fn build(&self, descriptor: Option<io::Result<OwnedFd>>) -> Result<(), Failures> {
         let arguments = self.arguments;
         refuse_virtual_machines(&arguments.in_vm)?;
+        let shells = ShellRequest {
+            before: arguments.break_before.clone(),
+            opens_after_failure: arguments.on_failure == Some(OnFailure::Shell),
+        };
+        let jobs = match arguments.jobs {
+            // One terminal is for one shell at a time.
+            Some(jobs) if !shells.is_any() => jobs,
+            // Upstream's callers read its log as one pipeline after another.
+            _ => NonZeroUsize::MIN,
+        };
         let options = BuildOptions {
             exports: export_requests(arguments)?,
             checkpoints: self.checkpoints.clone(),
             // What is run, told and kept is upstream's.
             stage_timeout: arguments.stage_timeout,
-            // Upstream's callers read its log as one pipeline after another.
-            jobs: arguments.jobs.unwrap_or(NonZeroUsize::MIN),
+            jobs,
+            shells,
             run_directory: run_directory(arguments.rundir.as_deref())?,
         };
         if !options.exports.is_empty() {

@@ -10,6 +10,7 @@ use osbuild_engine::event::Observer;
 use osbuild_engine::execute::{BuildRequest, DEFAULT_RUN_DIRECTORY, ExportRequest, build};
 use osbuild_engine::module_catalog::ModuleCatalog;
 use osbuild_engine::outcome::{FailedAt, Outcome};
+use osbuild_engine::shells::ShellRequest;
 use osbuild_manifest::manifest::{Manifest, StageId};
 use osbuild_sandbox::{CancelToken, enter_private_mount_namespace, privilege};
 use osbuild_store::{MaximumSize, Store, StoreOptions};
@@ -24,6 +25,7 @@ pub(crate) struct BuildOptions {
     pub(crate) stage_timeout: Option<Duration>,
     pub(crate) jobs: NonZeroUsize,
     pub(crate) run_directory: PathBuf,
+    pub(crate) shells: ShellRequest,
 }
 
 /// Gives the directory for one of several exports: the word that asked for it, below a common directory.
@@ -104,6 +106,7 @@ pub(crate) fn run_build(
         stage_timeout: options.stage_timeout,
         jobs: options.jobs,
         run_directory: options.run_directory.clone(),
+        shells: options.shells.clone(),
         cancel,
     };
     let mut outcome = build(manifest, &request, store, catalog, observer)?;

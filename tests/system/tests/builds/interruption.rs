@@ -86,7 +86,7 @@ fn a_request_to_end_ends_a_build_in_good_order() {
     let workplace = Workplace::new();
     let child = start_long_build(&workplace, EXECUTORS[0]);
     kill_process(id_of(&child), Signal::TERM).unwrap();
-    assert_ends_promptly(&workplace, child, 130, "error: interrupted\n");
+    assert_ends_promptly(&workplace, child, 128 + 15, "error: interrupted\n");
 }
 
 #[test]
