@@ -14,24 +14,31 @@ use crate::{STAGES, lookup};
 
 /// Stages that write no files of a tree, or whose place is chosen by the engine.
 const WITHOUT_FILES: &[&str] = &[
-    "org.osbuild.chown",        // inside a chroot
-    "org.osbuild.deb",          // has a test of its own: it needs packages
-    "org.osbuild.disk",         // has a test of its own: it needs trees
-    "org.osbuild.error",        // does nothing
-    "org.osbuild.firewall",     // inside a chroot
-    "org.osbuild.groups",       // `groupadd --root`, which changes into the tree
-    "org.osbuild.grub2.debian", // has a test of its own: it needs a boot loader
-    "org.osbuild.grub2.inst",   // writes to a device or an image
-    "org.osbuild.mkfs.btrfs",   // writes to a device
-    "org.osbuild.mkfs.ext4",    // writes to a device
-    "org.osbuild.mkfs.fat",     // writes to a device
-    "org.osbuild.mkfs.xfs",     // writes to a device
-    "org.osbuild.mkswap",       // writes to a device
-    "org.osbuild.noop",         // does nothing
-    "org.osbuild.rpm",          // has a test of its own: it needs packages
-    "org.osbuild.sfdisk",       // writes to a device
-    "org.osbuild.sgdisk",       // writes to a device
-    "org.osbuild.write-device", // writes to a device
+    "org.osbuild.authselect",             // inside a chroot
+    "org.osbuild.implantisomd5",          // a program changes a file whose path is checked
+    "org.osbuild.pki.update-ca-trust",    // inside a chroot
+    "org.osbuild.systemd-sysusers",       // a program that knows about roots
+    "org.osbuild.update-crypto-policies", // inside a chroot
+    "org.osbuild.zipl.inst",              // writes to a device
+    "org.osbuild.chown",                  // inside a chroot
+    "org.osbuild.deb",                    // has a test of its own: it needs packages
+    "org.osbuild.disk",                   // has a test of its own: it needs trees
+    "org.osbuild.error",                  // does nothing
+    "org.osbuild.firewall",               // inside a chroot
+    "org.osbuild.groups",                 // `groupadd --root`, which changes into the tree
+    "org.osbuild.grub2.debian",           // has a test of its own: it needs a boot loader
+    "org.osbuild.grub2.inst",             // writes to a device or an image
+    "org.osbuild.mkfs.btrfs",             // writes to a device
+    "org.osbuild.mkfs.ext4",              // writes to a device
+    "org.osbuild.mkfs.fat",               // writes to a device
+    "org.osbuild.mkfs.xfs",               // writes to a device
+    "org.osbuild.mkswap",                 // writes to a device
+    "org.osbuild.noop",                   // does nothing
+    "org.osbuild.rpm",                    // has a test of its own: it needs packages
+    "org.osbuild.rpm",                    // has a test of its own: it needs packages
+    "org.osbuild.sfdisk",                 // writes to a device
+    "org.osbuild.sgdisk",                 // writes to a device
+    "org.osbuild.write-device",           // writes to a device
 ];
 
 /// How a stage is run: its options, what must be there before, and the programs it calls.
@@ -48,7 +55,11 @@ struct Sample {
 
 fn sample(name: &'static str, options: Value, before: &'static [&'static str]) -> Sample {
     let stand_ins: &[&str] = match name {
-        "org.osbuild.script" => &["chroot"],
+        "org.osbuild.authconfig" | "org.osbuild.script" => &["chroot"],
+        "org.osbuild.chattr" => &["chattr"],
+        "org.osbuild.dracut" => &["chroot", "mount", "umount"],
+        "org.osbuild.hmac" => &["sha256hmac"],
+        "org.osbuild.oscap.autotailor" => &["autotailor"],
         "org.osbuild.selinux" => &["setfiles"],
         "org.osbuild.users" => &["usermod"],
         _ => &[],
@@ -74,6 +85,134 @@ fn samples() -> Vec<Sample> {
     let unit = json!({"Unit": {"Description": "x"}, "Service": {"Type": "simple"}, "Install": {}});
     let connection = json!({"connection": {"id": "x", "uuid": "y", "type": "ethernet"}});
     vec![
+        sample(
+            "org.osbuild.authconfig",
+            json!({}),
+            &["proc/", "dev/", "sys/", "var/lib/authselect/backups/a/b"],
+        ),
+        sample(
+            "org.osbuild.chattr",
+            json!({"items": {"tree:///a": {"immutable": false}}}),
+            &["a"],
+        ),
+        sample(
+            "org.osbuild.cloud-init",
+            json!({"filename": "x.cfg", "config": {"ssh_pwauth": true}}),
+            &["etc/cloud/cloud.cfg.d/x.cfg"],
+        ),
+        sample(
+            "org.osbuild.cron.script",
+            json!({"interval": "daily", "filename": "x", "simple": {"command": "x"}}),
+            &["etc/cron.daily/x"],
+        ),
+        sample(
+            "org.osbuild.dracut",
+            json!({"kernel": ["x"]}),
+            &["proc/", "dev/", "sys/", "usr/bin/logger", "usr/bin/true"],
+        ),
+        sample(
+            "org.osbuild.dracut.conf",
+            json!({"filename": "x.conf", "config": {"compress": "x"}}),
+            &["usr/lib/dracut/dracut.conf.d/x.conf"],
+        ),
+        sample(
+            "org.osbuild.gcp.guest-agent.conf",
+            json!({"config": {"Daemons": {"accounts_daemon": true}}}),
+            &[],
+        ),
+        sample(
+            "org.osbuild.greenboot",
+            json!({"config": {"monitor_services": ["x"]}}),
+            &["etc/greenboot/greenboot.conf"],
+        ),
+        sample(
+            "org.osbuild.grub2.legacy",
+            json!({"rootfs": {"label": "x"}, "uefi": {"vendor": "x"}, "entries": []}),
+            &[
+                "boot/efi/EFI/x/grub.cfg",
+                "boot/grub2/grubenv",
+                "etc/default/grub",
+            ],
+        ),
+        sample(
+            "org.osbuild.hmac",
+            json!({"paths": ["/boot/x"], "algorithm": "sha256"}),
+            &["boot/x", "boot/.x.hmac"],
+        ),
+        sample(
+            "org.osbuild.insights-client.config",
+            json!({"config": {"proxy": "x"}}),
+            &["etc/insights-client/insights-client.conf"],
+        ),
+        sample(
+            "org.osbuild.kernel-cmdline.bls-append",
+            json!({"kernel_opts": ["x"]}),
+            &["boot/loader/entries/x.conf"],
+        ),
+        sample("org.osbuild.kickstart", json!({"path": "/a/b"}), &["a/b"]),
+        sample(
+            "org.osbuild.nginx.conf",
+            json!({}),
+            &["etc/nginx/nginx.conf"],
+        ),
+        sample(
+            "org.osbuild.oscap.autotailor",
+            json!({"filepath": "/a/b", "config": {"datastream": "x", "tailored_profile_id": "x", "profile_id": "x"}}),
+            &["a/b"],
+        ),
+        sample(
+            "org.osbuild.pwquality.conf",
+            json!({"config": {"minlen": 9}}),
+            &["etc/security/pwquality.conf"],
+        ),
+        sample(
+            "org.osbuild.rhsm",
+            json!({"dnf-plugins": {"product-id": {"enabled": true}}}),
+            &["etc/dnf/plugins/product-id.conf"],
+        ),
+        sample("org.osbuild.rhsm.facts", json!({"facts": {"a": 1}}), &[]),
+        sample(
+            "org.osbuild.selinux.config",
+            json!({"state": "enforcing"}),
+            &["etc/selinux/config"],
+        ),
+        sample(
+            "org.osbuild.sysconfig",
+            json!({"kernel": {"update_default": true}, "network": {"networking": true}, "livesys": {"session": "x"},
+                   "desktop": {"preferred": "x"}, "network-scripts": {"ifcfg": {"eth0": {"onboot": true}}}}),
+            &[],
+        ),
+        sample(
+            "org.osbuild.systemd-sysusers.d",
+            json!({"config": {"filename": "x.conf", "entries": [{"type": "u", "name": "x"}]}}),
+            &["usr/lib/sysusers.d/x.conf"],
+        ),
+        sample(
+            "org.osbuild.tuned",
+            json!({"profiles": ["x"]}),
+            &["etc/tuned/x/tuned.conf"],
+        ),
+        sample(
+            "org.osbuild.udev.rules",
+            json!({"filename": "/etc/udev/rules.d/x.rules", "rules": [{"comment": ["x"]}]}),
+            &["etc/udev/rules.d/x.rules"],
+        ),
+        sample(
+            "org.osbuild.waagent.conf",
+            json!({"config": {"Provisioning.Enabled": true}}),
+            &["etc/waagent.conf"],
+        ),
+        sample(
+            "org.osbuild.wsl.conf",
+            json!({"boot": {"systemd": true}}),
+            &["etc/"],
+        ),
+        sample(
+            "org.osbuild.wsl-distribution.conf",
+            json!({"oobe": {"default_uid": 1}}),
+            &["etc/"],
+        ),
+        sample("org.osbuild.zip", json!({"filename": "/a/b"}), &["a/b"]),
         sample(
             "org.osbuild.chmod",
             json!({"items": {"/a/b": {"mode": "0600", "recursive": true}}}),
@@ -426,10 +565,11 @@ fn prepare(sample: &Sample, without: Option<&Path>) -> StageTest {
         if without.is_some_and(|without| Path::new(path).starts_with(without)) {
             continue;
         }
-        let content = if *path == "etc/passwd" {
-            "anna:x:0:0::/home/anna:/bin/sh\n"
-        } else {
-            "before\n"
+        let content = match *path {
+            "etc/passwd" => "anna:x:0:0::/home/anna:/bin/sh\n",
+            "etc/dnf/plugins/product-id.conf" => "[main]\n",
+            "etc/selinux/config" => "SELINUX=disabled\n",
+            _ => "before\n",
         };
         test = if path.ends_with('/') {
             test.directory(path)

@@ -146,7 +146,7 @@ fn run_upstream(stage: &Path, case: &Case) -> String {
         .args(["-c", tree::RUN_UPSTREAM])
         .arg(stage)
         .arg(arguments)
-        .env("PYTHONPATH", stage.parent().unwrap().parent().unwrap())
+        .env("PYTHONPATH", python_path(stage))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("PATH", format!("{}/bin:{path}", test.workspace().display()))
         .output()
@@ -154,4 +154,11 @@ fn run_upstream(stage: &Path, case: &Case) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name}: {text}");
     case.before.difference(&Tree::read(&test.tree()).unwrap())
+}
+
+/// Upstream's own package, before whatever the caller has for its stages to import.
+fn python_path(stage: &Path) -> std::ffi::OsString {
+    let upstream = stage.parent().unwrap().parent().unwrap().to_owned();
+    let others = std::env::var_os("PYTHONPATH").unwrap_or_default();
+    std::env::join_paths(std::iter::once(upstream).chain(std::env::split_paths(&others))).unwrap()
 }

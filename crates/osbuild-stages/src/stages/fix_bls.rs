@@ -4,6 +4,8 @@ use anyhow::Result;
 use osbuild_stage_api::{StageContext, StageModule};
 use serde::Deserialize;
 
+use crate::shared::boot_entries;
+
 pub(crate) const STAGE: StageModule = StageModule::new::<Options>(
     "org.osbuild.fix-bls",
     include_str!("fix_bls.meta.json"),
@@ -33,15 +35,7 @@ fn yes() -> bool {
 fn run(context: &StageContext) -> Result<()> {
     let options: Options = context.options()?;
     let tree = context.tree_path()?;
-    if !tree.is_dir(ENTRIES)? {
-        return Ok(());
-    }
-    for name in tree.read_dir(ENTRIES)? {
-        let name = name.to_string_lossy();
-        if !name.ends_with(".conf") || name.starts_with('.') {
-            continue;
-        }
-        let file = format!("{ENTRIES}/{name}");
+    for file in boot_entries::find(&tree, ENTRIES.as_ref())? {
         let before = tree.read_to_string(&file)?;
         let lines = before.split_inclusive('\n');
         tree.write(
