@@ -79,6 +79,7 @@ impl SandboxShare {
             runner: root.runner.clone(),
             library: None,
             python_package: None,
+            covered_files: Vec::new(),
             sockets: Vec::new(),
             capabilities: CapabilitySet::empty(),
             held_capabilities: self.held_capabilities,

@@ -14,9 +14,11 @@
 //! | [`loop_api`] | the socket on which a stage asks for loop devices |
 //! | [`store_api`] | the socket through which inputs find trees and downloads |
 //! | [`python_package`] | finds the Python package that modules import |
+//! | [`lean_python`] | covers what of it is slow to import |
 
 pub(crate) mod api_server;
 pub(crate) mod calls;
+pub(crate) mod lean_python;
 pub(crate) mod line_reader;
 pub(crate) mod loop_api;
 mod protocol;

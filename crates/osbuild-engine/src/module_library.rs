@@ -23,6 +23,7 @@ use osbuild_manifest::module_metadata::MetadataError;
 use osbuild_manifest::schema::Schema;
 use osbuild_manifest::value::Value;
 
+use crate::external::lean_python;
 use crate::external::python_package::PythonPackage;
 
 /// What the metadata of a module is called after the module's own name.
@@ -35,6 +36,7 @@ pub(crate) struct ModuleLibrary {
     modules: Mutex<BTreeMap<(ModuleKind, String), Found>>,
     schemas: [OnceLock<Option<Arc<Schema>>>; 2],
     python_package: OnceLock<PythonPackage>,
+    covered_package: OnceLock<Option<PathBuf>>,
 }
 
 /// What there is of a name.
@@ -91,6 +93,7 @@ impl ModuleLibrary {
             modules: Mutex::default(),
             schemas: [const { OnceLock::new() }; 2],
             python_package: OnceLock::new(),
+            covered_package: OnceLock::new(),
         })
     }
 
@@ -167,6 +170,15 @@ impl ModuleLibrary {
     pub(crate) fn python_package(&self) -> &PythonPackage {
         self.python_package
             .get_or_init(|| PythonPackage::find(&self.path))
+    }
+
+    /// Gives the directory of that package if our lean one can cover it for stages.
+    pub(crate) fn covered_package(&self) -> Option<&Path> {
+        let find = || {
+            let package = self.python_package().directory(&self.path);
+            package.filter(|package| lean_python::can_cover(package))
+        };
+        self.covered_package.get_or_init(find).as_deref()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(ModuleKind, String), Found>> {

@@ -18,6 +18,7 @@ use crate::build_root::{BuildRoot, BuildRoots, SandboxShare, StageWorld};
 use crate::event::Event;
 use crate::experimental;
 use crate::external::api_server::{ApiServer, Endpoint};
+use crate::external::lean_python;
 use crate::external::line_reader::LineSink;
 use crate::external::loop_api::LoopApi;
 use crate::external::service::Wait;
@@ -292,6 +293,9 @@ impl<'a> Attempt<'a> {
         {
             request.library = Some(library.path().to_owned());
             request.python_package = library.python_package().to_show().map(Path::to_owned);
+            if let Some(package) = library.covered_package() {
+                request.covered_files = lean_python::cover(package, &self.world.place("python"))?;
+            }
             request.sockets = server
                 .into_iter()
                 .flat_map(|server| {

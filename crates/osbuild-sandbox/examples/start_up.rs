@@ -72,6 +72,7 @@ fn prepare(directory: &Path) -> Result<(SandboxSpec, DeviceDirectory)> {
         runner: None,
         library: None,
         python_package: None,
+        covered_files: Vec::new(),
         sockets: Vec::new(),
         capabilities: CapabilitySet::empty(),
         held_capabilities: CapabilitySet::held()?,

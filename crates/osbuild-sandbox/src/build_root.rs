@@ -62,6 +62,8 @@ pub struct BuildRootRequest {
     pub library: Option<PathBuf>,
     /// The Python package, when the library directory holds only an empty place for it.
     pub python_package: Option<PathBuf>,
+    /// Files to show read-only when all else of the library is there: on the host, and in the sandbox.
+    pub covered_files: Vec<(PathBuf, PathBuf)>,
     /// Sockets to show, by the name of their end point.
     pub sockets: Vec<(String, PathBuf)>,
     /// What the module may do beyond the default.
@@ -158,6 +160,14 @@ fn library(request: &BuildRootRequest) -> Vec<Entry> {
     }
     if let Some(package) = &request.python_package {
         entries.push(read_only(package, "/run/osbuild/lib/osbuild"));
+    }
+    for (source, target) in &request.covered_files {
+        entries.push(Entry::Bind {
+            source: source.clone(),
+            target: target.clone(),
+            access: Access::ReadOnly,
+            presence: Presence::Required,
+        });
     }
     entries
 }
@@ -271,6 +281,7 @@ mod tests {
             runner: None,
             library: None,
             python_package: None,
+            covered_files: Vec::new(),
             sockets: Vec::new(),
             capabilities: CapabilitySet::empty(),
             held_capabilities: ["CAP_SYS_ADMIN", "CAP_MKNOD", "CAP_MAC_ADMIN"]

@@ -126,8 +126,8 @@ impl Lines {
 
     fn take(&mut self, bytes: &[u8]) {
         self.rest.extend_from_slice(bytes);
-        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.rest.drain(..=end).collect();
+        while let Some((end, next)) = end_of_line(&self.rest) {
+            let line: Vec<u8> = self.rest.drain(..next).collect();
             self.emit(&String::from_utf8_lossy(&line[..end]));
         }
         if self.rest.len() >= MAXIMUM_LINE {
@@ -137,7 +137,8 @@ impl Lines {
 
     fn emit_rest(&mut self) {
         if !self.rest.is_empty() {
-            let line = std::mem::take(&mut self.rest);
+            let mut line = std::mem::take(&mut self.rest);
+            line.truncate(line.strip_suffix(b"\r").map_or(line.len(), <[u8]>::len));
             self.emit(&String::from_utf8_lossy(&line));
         }
     }
@@ -148,6 +149,18 @@ impl Lines {
         }
         self.last.push_back(line.to_owned());
         (self.sink)(line);
+    }
+}
+
+/// Finds where the first line ends and the next begins. Python ends lines at `\n`, `\r\n` and `\r`, which is what
+/// programs write that draw their progress.
+fn end_of_line(text: &[u8]) -> Option<(usize, usize)> {
+    let end = text.iter().position(|byte| matches!(byte, b'\n' | b'\r'))?;
+    match (text[end], text.get(end + 1)) {
+        // Its newline may be on the way.
+        (b'\r', None) => None,
+        (b'\r', Some(b'\n')) => Some((end, end + 2)),
+        _ => Some((end, end + 1)),
     }
 }
 
@@ -185,6 +198,7 @@ mod tests {
             ["one", "", "tw\u{fffd}o", "last"]
         );
         assert_eq!(lines(b""), [""; 0]);
+        assert_eq!(lines(b"1%\r2%\r\n\r3%\r"), ["1%", "2%", "", "3%"]);
     }
 
     #[test]

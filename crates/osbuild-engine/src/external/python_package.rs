@@ -51,6 +51,15 @@ impl PythonPackage {
         }
     }
 
+    /// Gives the directory of the package itself.
+    pub(crate) fn directory(&self, library: &Path) -> Option<PathBuf> {
+        match self {
+            Self::InLibrary => Some(library.join("osbuild")),
+            Self::Elsewhere(package) => Some(package.clone()),
+            Self::Missing => None,
+        }
+    }
+
     /// Gives the directory to show in a sandbox at the library's empty one.
     pub(crate) fn to_show(&self) -> Option<&Path> {
         match self {
