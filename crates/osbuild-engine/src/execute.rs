@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use indexmap::IndexMap;
 use osbuild_manifest::manifest::{Manifest, StageId};
 use osbuild_sandbox::CancelToken;
@@ -14,15 +14,17 @@ use osbuild_store::Store;
 
 use crate::build_root::{BuildRoots, SandboxShare};
 use crate::event::{Event, Observer};
+use crate::explain::{Explanation, explain};
 use crate::export::{Use, export};
 use crate::fetch_sources::{FetchContext, fetch_sources};
 use crate::host_services::Objects;
 use crate::module_catalog::ModuleCatalog;
 use crate::outcome::{FailedAt, Outcome, PipelineOutcome};
 use crate::plan::{CacheIndex, Plan, plan};
-use crate::run_pipeline::run_pipeline;
+use crate::run_pipeline::{PipelineContext, run_pipeline};
 use crate::run_stage::BuildContext;
 use crate::shells::ShellRequest;
+use crate::step_cache::{HeldSteps, StepCache, StepPolicy};
 use crate::{schedule, stage_log};
 
 /// Where sockets are unless the caller says otherwise.
@@ -37,6 +39,8 @@ pub struct BuildRequest {
     pub exports: Vec<ExportRequest>,
     /// Results to keep in the store.
     pub checkpoints: BTreeSet<StageId>,
+    /// Whether results are used again, and kept, that nobody asked to keep.
+    pub steps: StepPolicy,
     /// Longest run time of a stage.
     pub stage_timeout: Option<Duration>,
     /// Pipelines that run side by side at most.
@@ -58,12 +62,16 @@ pub struct ExportRequest {
     pub destination: PathBuf,
 }
 
-/// What the store has of a manifest's results.
-pub struct StoreIndex<'a>(pub &'a Store);
+/// What the store has of a manifest's results, by id.
+struct StoreIndex<'a> {
+    store: &'a Store,
+    manifest: &'a Manifest,
+}
 
 impl CacheIndex for StoreIndex<'_> {
-    fn contains(&self, id: &StageId) -> bool {
-        self.0.contains(id.as_str())
+    fn contains(&self, pipeline: usize, stage: usize) -> bool {
+        let stage = &self.manifest.pipelines[pipeline].stages[stage];
+        self.store.contains(stage.id.as_str())
     }
 }
 
@@ -83,7 +91,17 @@ pub fn build(
         .iter()
         .map(|export| export.pipeline.clone())
         .collect();
-    let plan = plan(manifest, &wanted, &StoreIndex(store))?;
+    let steps = match &request.steps {
+        StepPolicy::Off => None,
+        StepPolicy::On { from } => Some(StepCache::new(
+            store,
+            manifest,
+            catalog,
+            &request.program,
+            from.as_deref(),
+        )?),
+    };
+    let (plan, held) = plan_and_hold(manifest, &wanted, store, steps.as_ref())?;
     let mut outcome = Outcome::default();
     let pipelines = plan.steps.len();
     observer.event(manifest, &Event::BuildStarted { pipelines });
@@ -105,6 +123,18 @@ pub fn build(
         store,
         built: &built,
     };
+    for &pipeline in &plan.reused {
+        let (pipeline_id, stages) = (
+            manifest.pipelines[pipeline].id(),
+            &manifest.pipelines[pipeline].stages,
+        );
+        if let (Some(id), Some(object)) = (
+            pipeline_id,
+            held.get(pipeline, stages.len().saturating_sub(1)),
+        ) {
+            objects.add(id.as_str(), object);
+        }
+    }
     if outcome.success() && !plan.steps.is_empty() {
         let share = SandboxShare::create(store, &request.program)?;
         let context = BuildContext {
@@ -121,7 +151,20 @@ pub fn build(
             stage_timeout: request.stage_timeout,
             cancel: &request.cancel,
         };
-        run_steps(manifest, request, &context, &plan, observer, &mut outcome)?;
+        let pipelines = PipelineContext {
+            build: &context,
+            manifest,
+            checkpoints: &request.checkpoints,
+            steps: steps.as_ref(),
+            held: &held,
+            logs: &stage_log::new_run_directory(&store.logs_dir())?,
+        };
+        if let Some(steps) = &steps {
+            let explanation = explain(manifest, &plan, steps, store)?;
+            explanation.save(pipelines.logs)?;
+            steps.forget_forced()?;
+        }
+        run_steps(request, &pipelines, &plan, observer, &mut outcome);
     }
     let success = outcome.success();
     if !matches!(outcome.failure, Some(FailedAt::Interrupted)) {
@@ -131,24 +174,71 @@ pub fn build(
         export_all(manifest, request, &plan, &objects)?;
         outcome.metadata = collect_metadata(manifest, &objects)?;
     }
+    if !request.cancel.is_cancelled() {
+        store.record_digests()?;
+    }
     Ok(outcome)
 }
 
-fn run_steps(
+/// Says what a build of these exports would do, and why. `program` is this program.
+///
+/// # Errors
+/// As for [`build`].
+pub fn explain_build(
     manifest: &Manifest,
+    exports: &[String],
+    policy: &StepPolicy,
+    program: &Path,
+    store: &Store,
+    catalog: &ModuleCatalog,
+) -> Result<Explanation> {
+    let from = match policy {
+        StepPolicy::Off => None,
+        StepPolicy::On { from } => from.as_deref(),
+    };
+    let steps = StepCache::new(store, manifest, catalog, program, from)?;
+    let plan = plan(manifest, exports, &steps)?;
+    explain(manifest, &plan, &steps, store)
+}
+
+/// How often to plan anew when another build removes what was about to be used.
+const PLANNING_ATTEMPTS: usize = 5;
+
+/// Plans, and opens what is to be used again.
+fn plan_and_hold(
+    manifest: &Manifest,
+    wanted: &[String],
+    store: &Store,
+    steps: Option<&StepCache<'_>>,
+) -> Result<(Plan, HeldSteps)> {
+    let Some(steps) = steps else {
+        let plan = plan(manifest, wanted, &StoreIndex { store, manifest })?;
+        return Ok((plan, HeldSteps::default()));
+    };
+    for _ in 0..PLANNING_ATTEMPTS {
+        let plan = plan(manifest, wanted, steps)?;
+        if let Some(held) = steps.hold(&plan)? {
+            return Ok((plan, held));
+        }
+    }
+    bail!(
+        "other builds keep removing results that this one is about to use: the store is too small for all of them"
+    )
+}
+
+fn run_steps(
     request: &BuildRequest,
-    context: &BuildContext<'_>,
+    context: &PipelineContext<'_>,
     plan: &Plan,
     observer: &mut dyn Observer,
     outcome: &mut Outcome,
-) -> Result<()> {
-    let logs = stage_log::new_run_directory(&context.store.logs_dir())?;
+) {
     let results = schedule::run(
         &plan.steps,
         request.jobs,
         &request.cancel,
-        &|step, events| run_pipeline(context, manifest, step, &request.checkpoints, &logs, events),
-        &mut |event| observer.event(manifest, event),
+        &|step, events| run_pipeline(context, step, events),
+        &mut |event| observer.event(context.manifest, event),
     );
     for (step, result) in results {
         record(outcome, plan.steps[step].pipeline, result);
@@ -156,7 +246,6 @@ fn run_steps(
     if outcome.failure.is_none() && request.cancel.is_cancelled() {
         outcome.failure = Some(FailedAt::Interrupted);
     }
-    Ok(())
 }
 
 /// Adds what came of a pipeline. The first real failure counts: those after it were cancelled by it.

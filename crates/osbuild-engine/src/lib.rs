@@ -16,12 +16,16 @@
 //! A failed stage is data in the outcome, not an error.
 
 mod build_root;
+mod cache_key;
+mod code_digest;
 pub mod event;
 pub mod execute;
 mod experimental;
+pub mod explain;
 pub mod export;
 mod external;
 mod fetch_sources;
+mod growing_tree;
 pub mod host_runner;
 mod host_services;
 pub mod module_catalog;
@@ -34,3 +38,4 @@ mod schedule;
 pub mod shells;
 mod stage_arguments;
 mod stage_log;
+pub mod step_cache;

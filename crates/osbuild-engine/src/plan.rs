@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, bail};
-use osbuild_manifest::manifest::{Manifest, Pipeline, StageId};
+use osbuild_manifest::manifest::{Manifest, Pipeline};
 
 /// Answers whether the result of a stage is at hand.
 pub trait CacheIndex {
-    /// Tells whether the tree after the stage of this id can be used.
-    fn contains(&self, id: &StageId) -> bool;
+    /// Tells whether the tree after a stage can be used; both are indices, in the manifest and in the pipeline.
+    fn contains(&self, pipeline: usize, stage: usize) -> bool;
 }
 
 /// What a build will do.
@@ -16,6 +16,8 @@ pub trait CacheIndex {
 pub struct Plan {
     /// Pipelines to build, each after those it needs.
     pub steps: Vec<Step>,
+    /// Pipelines whose tree is needed and at hand, in the order of the manifest.
+    pub reused: Vec<usize>,
     /// Trees to hand out: the word the user gave, and the pipeline it means.
     pub exports: Vec<(String, usize)>,
 }
@@ -48,11 +50,21 @@ pub fn plan(manifest: &Manifest, exports: &[String], cache: &dyn CacheIndex) -> 
         exports.iter().map(|(_, pipeline)| *pipeline),
         cache,
     )?;
+    let mut reused: BTreeSet<usize> = exports.iter().map(|(_, pipeline)| *pipeline).collect();
+    for &index in &order {
+        let pipeline = &manifest.pipelines[index];
+        let first_stage = first_stage_to_run(index, pipeline, cache);
+        reused.extend(needs(manifest, pipeline, first_stage)?);
+    }
+    let reused = reused
+        .into_iter()
+        .filter(|index| !order.contains(index))
+        .collect();
     let steps = order
         .iter()
         .map(|&index| {
             let pipeline = &manifest.pipelines[index];
-            let first_stage = first_stage_to_run(pipeline, cache);
+            let first_stage = first_stage_to_run(index, pipeline, cache);
             let after = needs(manifest, pipeline, first_stage)?
                 .into_iter()
                 .filter_map(|need| order.iter().position(|&other| other == need))
@@ -64,7 +76,11 @@ pub fn plan(manifest: &Manifest, exports: &[String], cache: &dyn CacheIndex) -> 
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    Ok(Plan { steps, exports })
+    Ok(Plan {
+        steps,
+        reused,
+        exports,
+    })
 }
 
 fn find_pipeline(manifest: &Manifest, word: &str) -> Result<usize> {
@@ -91,7 +107,7 @@ fn build_order(
             bail!("the pipelines need each other in too many ways to be ordered");
         }
         let pipeline = &manifest.pipelines[index];
-        if is_cached(pipeline, cache) {
+        if is_cached(index, pipeline, cache) {
             continue;
         }
         reversed.retain(|&other| other != index);
@@ -99,24 +115,33 @@ fn build_order(
         stack.extend(needs(
             manifest,
             pipeline,
-            first_stage_to_run(pipeline, cache),
+            first_stage_to_run(index, pipeline, cache),
         )?);
     }
     reversed.reverse();
     Ok(reversed)
 }
 
-fn is_cached(pipeline: &Pipeline, cache: &dyn CacheIndex) -> bool {
-    pipeline.id().is_some_and(|id| cache.contains(id))
+fn is_cached(index: usize, pipeline: &Pipeline, cache: &dyn CacheIndex) -> bool {
+    let last = pipeline.stages.len().checked_sub(1);
+    last.is_some_and(|last| cache.contains(index, last))
 }
 
 /// Gives the index after the last stage whose result is in the store.
-fn first_stage_to_run(pipeline: &Pipeline, cache: &dyn CacheIndex) -> usize {
-    pipeline
-        .stages
-        .iter()
-        .rposition(|stage| cache.contains(&stage.id))
+fn first_stage_to_run(index: usize, pipeline: &Pipeline, cache: &dyn CacheIndex) -> usize {
+    (0..pipeline.stages.len())
+        .rev()
+        .find(|&stage| cache.contains(index, stage))
         .map_or(0, |last_cached| last_cached + 1)
+}
+
+/// Tells whether a pipeline needs one of others, to run in or to read.
+pub(crate) fn depends_on(
+    manifest: &Manifest,
+    pipeline: &Pipeline,
+    others: &BTreeSet<usize>,
+) -> bool {
+    needs(manifest, pipeline, 0).is_ok_and(|needs| needs.iter().any(|need| others.contains(need)))
 }
 
 /// Gives the pipelines that `pipeline` needs from `first_stage` on: its build root first, then the
@@ -152,11 +177,11 @@ mod tests {
     use super::*;
     use crate::module_catalog::ModuleCatalog;
 
-    struct Cached(BTreeSet<StageId>);
+    struct Cached(BTreeSet<(usize, usize)>);
 
     impl CacheIndex for Cached {
-        fn contains(&self, id: &StageId) -> bool {
-            self.0.contains(id)
+        fn contains(&self, pipeline: usize, stage: usize) -> bool {
+            self.0.contains(&(pipeline, stage))
         }
     }
 
@@ -178,9 +203,9 @@ mod tests {
         resolve(&value, &ModuleCatalog::built_in(), "org.osbuild.linux").unwrap()
     }
 
-    fn plan_of(exports: &[&str], cached: &[StageId]) -> Plan {
+    fn plan_of(exports: &[&str], cached: &[(usize, usize)]) -> Plan {
         let exports: Vec<String> = exports.iter().map(|&word| word.to_owned()).collect();
-        let cached = Cached(cached.iter().cloned().collect());
+        let cached = Cached(cached.iter().copied().collect());
         plan(&manifest(), &exports, &cached).unwrap()
     }
 
@@ -208,15 +233,22 @@ mod tests {
 
     #[test]
     fn a_cached_tree_is_not_built_nor_what_only_it_needs() {
-        let manifest = manifest();
-        let image = manifest.pipelines[3].id().unwrap().clone();
-        assert_eq!(plan_of(&["image"], &[image]).steps, []);
+        let plan = plan_of(&["image"], &[(3, 0)]);
+        assert_eq!((plan.steps, plan.reused), (vec![], vec![3]));
+    }
+
+    #[test]
+    fn what_is_at_hand_is_listed_if_something_needs_it() {
+        let plan = plan_of(&["image"], &[(0, 0), (1, 1), (2, 0)]);
+        assert_eq!(
+            (plan.steps, plan.reused),
+            (vec![step(3, 0, &[])], vec![0, 1])
+        );
     }
 
     #[test]
     fn a_pipeline_goes_on_after_its_last_cached_stage() {
-        let first = manifest().pipelines[1].stages[0].id.clone();
-        let steps = plan_of(&["os"], &[first]).steps;
+        let steps = plan_of(&["os"], &[(1, 0)]).steps;
         assert_eq!(steps, [step(0, 0, &[]), step(1, 1, &[0])]);
     }
 

@@ -10,30 +10,40 @@ use osbuild_store::TreeBuilder;
 
 use crate::build_root::BuildRoot;
 use crate::event::Event;
+use crate::growing_tree::GrowingTree;
 use crate::outcome::PipelineOutcome;
 use crate::plan::Step;
 use crate::run_stage::{BuildContext, StageRun, run_stage};
 use crate::schedule::EventSender;
 use crate::stage_log;
+use crate::step_cache::{HeldSteps, StepCache};
 
 /// Tells which results are to be kept beyond this run.
 pub(crate) type Checkpoints = std::collections::BTreeSet<StageId>;
 
+/// What all pipelines of a build have in common.
+pub(crate) struct PipelineContext<'a> {
+    pub(crate) build: &'a BuildContext<'a>,
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) checkpoints: &'a Checkpoints,
+    /// Keeps results unasked; none if that is not wanted.
+    pub(crate) steps: Option<&'a StepCache<'a>>,
+    pub(crate) held: &'a HeldSteps,
+    pub(crate) logs: &'a Path,
+}
+
 /// Builds the tree of a step.
 pub(crate) fn run_pipeline(
-    context: &BuildContext<'_>,
-    manifest: &Manifest,
+    context: &PipelineContext<'_>,
     step: &Step,
-    checkpoints: &Checkpoints,
-    logs: &Path,
     events: &EventSender,
 ) -> Result<PipelineOutcome> {
-    let pipeline = &manifest.pipelines[step.pipeline];
+    let pipeline = &context.manifest.pipelines[step.pipeline];
     events.send(Event::PipelineStarted {
         pipeline: step.pipeline,
         reused_stages: step.first_stage,
     });
-    let outcome = build_tree(context, pipeline, step, checkpoints, logs, events)
+    let outcome = build_tree(context, pipeline, step, events)
         .with_context(|| format!("building pipeline `{}`", pipeline.name));
     events.send(Event::PipelineFinished {
         pipeline: step.pipeline,
@@ -43,11 +53,9 @@ pub(crate) fn run_pipeline(
 }
 
 fn build_tree(
-    context: &BuildContext<'_>,
+    context: &PipelineContext<'_>,
     pipeline: &Pipeline,
     step: &Step,
-    checkpoints: &Checkpoints,
-    logs: &Path,
     events: &EventSender,
 ) -> Result<PipelineOutcome> {
     let mut outcome = PipelineOutcome {
@@ -55,35 +63,43 @@ fn build_tree(
         stages: Vec::new(),
         success: true,
     };
-    let root = build_root_of(context, pipeline)?;
+    let root = build_root_of(context.build, pipeline)?;
     let builder = begin_tree(context, pipeline, step)?.with_epoch(pipeline.source_epoch);
-    let tree = builder.tree();
-    let logs = logs.join(stage_log::directory_name(&pipeline.name, step.pipeline));
+    let mut tree = GrowingTree::new(context.steps, step, builder);
+    let logs = stage_log::directory_name(&pipeline.name, step.pipeline);
+    let logs = context.logs.join(logs);
     for (index, stage) in pipeline.stages.iter().enumerate().skip(step.first_stage) {
+        tree.prepare_for(stage)?;
+        let open = tree.builder()?.write()?;
         let run = StageRun {
             pipeline,
             pipeline_index: step.pipeline,
             stage,
             stage_index: index,
             root: &root,
-            tree: &tree,
+            tree: open.path(),
             logs: &logs,
         };
-        let result = run_stage(context, &run, events)?;
-        if let Some(metadata) = &result.metadata {
-            builder.write_metadata(stage.id.as_str(), metadata)?;
+        let result = run_stage(context.build, &run, events)?;
+        drop(open);
+        if let (Some(metadata), true) = (&result.metadata, result.success) {
+            tree.builder()?
+                .write_metadata(stage.id.as_str(), metadata)?;
         }
         outcome.success = result.success;
+        let duration = result.duration;
         outcome.stages.push(result);
         if !outcome.success {
+            tree.keep_what_was_before()?;
             return Ok(outcome);
         }
-        let is_last = index + 1 == pipeline.stages.len();
-        if !is_last && checkpoints.contains(&stage.id) {
-            builder.checkpoint(stage.id.as_str())?;
+        let next = pipeline.stages.get(index + 1);
+        if next.is_some() && context.checkpoints.contains(&stage.id) {
+            tree.builder()?.checkpoint(stage.id.as_str())?;
         }
+        tree.add(duration, next)?;
     }
-    finish_tree(context, pipeline, builder, checkpoints)?;
+    finish_tree(context, pipeline, tree)?;
     Ok(outcome)
 }
 
@@ -110,33 +126,37 @@ fn build_root_of(context: &BuildContext<'_>, pipeline: &Pipeline) -> Result<Arc<
 }
 
 /// Begins with an empty tree, or with the last result that is in the store.
-fn begin_tree(context: &BuildContext<'_>, pipeline: &Pipeline, step: &Step) -> Result<TreeBuilder> {
+fn begin_tree(
+    context: &PipelineContext<'_>,
+    pipeline: &Pipeline,
+    step: &Step,
+) -> Result<TreeBuilder> {
     let Some(last_reused) = step.first_stage.checked_sub(1) else {
-        return context.store.new_tree();
+        return context.build.store.new_tree();
     };
     let id = pipeline.stages[last_reused].id.as_str();
-    let base = context
-        .objects
-        .get(id)?
-        .with_context(|| format!("the result {id} is no longer in the store"))?;
-    context.store.new_tree_from(&base)
+    let base = match context.held.get(step.pipeline, last_reused) {
+        Some(held) => Some(Arc::clone(held)),
+        None => context.build.objects.get(id)?,
+    };
+    let base = base.with_context(|| format!("the result {id} is no longer in the store"))?;
+    context.build.store.new_tree_from(&base)
 }
 
-/// Makes the tree available to the pipelines that need it, and keeps it if that was asked for.
+/// Makes the tree available to the pipelines that need it, and keeps it.
 fn finish_tree(
-    context: &BuildContext<'_>,
+    context: &PipelineContext<'_>,
     pipeline: &Pipeline,
-    builder: TreeBuilder,
-    checkpoints: &Checkpoints,
+    tree: GrowingTree<'_>,
 ) -> Result<()> {
     let Some(id) = pipeline.id() else {
         return Ok(());
     };
-    let object = if checkpoints.contains(id) {
-        builder.commit(id.as_str())?
+    let object = if context.checkpoints.contains(id) {
+        tree.into_builder()?.commit(id.as_str())?
     } else {
-        builder.keep_floating(id.as_str())?
+        tree.finish(id.as_str())?
     };
-    context.objects.add(id.as_str(), &Arc::new(object));
+    context.build.objects.add(id.as_str(), &Arc::new(object));
     Ok(())
 }

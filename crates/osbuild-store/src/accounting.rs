@@ -102,11 +102,16 @@ pub(crate) fn entries(store: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Removes what nobody uses, the one that was used longest ago first, until `wanted` bytes are free. Gives the bytes
-/// that were freed.
+/// Removes what was used longest ago until `wanted` bytes are free.
+fn evict(store: &Path, wanted: u64) -> Result<()> {
+    remove_unused(store, &|freed, _| freed < wanted).map(drop)
+}
+
+/// Removes what nobody uses, the one that was used longest ago first, as long as `wants` says so of the bytes freed so
+/// far and the last use of the next. Gives the bytes that were freed.
 ///
 /// A step that others stand on goes after them, and what is pinned stays.
-pub(crate) fn evict(store: &Path, wanted: u64) -> Result<u64> {
+pub(crate) fn remove_unused(store: &Path, wants: &dyn Fn(u64, SystemTime) -> bool) -> Result<u64> {
     let mut freed = 0;
     let mut dependents = steps::dependents(store)?;
     let mut candidates = by_last_use(store)?;
@@ -115,8 +120,8 @@ pub(crate) fn evict(store: &Path, wanted: u64) -> Result<u64> {
         let before = candidates.len();
         let mut left = Vec::new();
         for (used, path) in candidates {
-            if freed >= wanted {
-                return Ok(freed);
+            if !wants(freed, used) {
+                continue;
             }
             let step = step_key(store, &path);
             if step.is_some_and(|key| dependents.get(key).is_some_and(|count| *count > 0)) {

@@ -14,13 +14,8 @@ pub(crate) const VERSION: u64 = 1;
 /// Reads `cache.info`, or writes it if there is none, and gives the limit that holds from now on.
 pub(crate) fn settle(store: &Path, wanted: Option<MaximumSize>) -> Result<MaximumSize> {
     let path = store.join("cache.info");
-    let mut info = match fs_err::read(&path) {
-        Ok(text) => parse(&path, &text)?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Map::new(),
-        Err(error) => return Err(error.into()),
-    };
+    let mut info = load(store)?;
     let before = info.clone();
-    check_version(store, &info)?;
     info.entry("version").or_insert(Value::from(VERSION));
     if let Some(wanted) = wanted {
         info.insert("maximum-size".to_owned(), size_to_value(wanted));
@@ -28,6 +23,27 @@ pub(crate) fn settle(store: &Path, wanted: Option<MaximumSize>) -> Result<Maximu
     if info != before {
         replace_file(&path, &serde_json::to_vec(&info)?)?;
     }
+    limit(store, &info)
+}
+
+/// Gives the limit that holds.
+pub(crate) fn read(store: &Path) -> Result<MaximumSize> {
+    limit(store, &load(store)?)
+}
+
+fn load(store: &Path) -> Result<Map<String, Value>> {
+    let path = store.join("cache.info");
+    let info = match fs_err::read(&path) {
+        Ok(text) => parse(&path, &text)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Map::new(),
+        Err(error) => return Err(error.into()),
+    };
+    check_version(store, &info)?;
+    Ok(info)
+}
+
+fn limit(store: &Path, info: &Map<String, Value>) -> Result<MaximumSize> {
+    let path = store.join("cache.info");
     match info.get("maximum-size") {
         None => Ok(DEFAULT_MAXIMUM_SIZE),
         Some(value) => size_from_value(value)

@@ -149,7 +149,7 @@ fn rename(
             return Err(error).with_context(|| format!("committing {}", target.display()));
         }
     }
-    store.note_unsynced(target);
+    store.note_committed(target);
     let lock = finished.staging.into_lock();
     // Lets readers in.
     file_lock::lock_shared(&lock).with_context(|| format!("locking {}", target.display()))?;

@@ -20,14 +20,17 @@
 //!
 //! `docs/store-format.md` explains locks, the order of writes and what survives a power cut.
 
+mod access;
 mod accounting;
 mod cache_info;
 mod clamp;
 mod commit;
 mod copy;
+mod digests;
 mod entry_lock;
 mod export;
 mod hard_links;
+mod inventory;
 mod layers;
 mod object;
 mod recognize;
@@ -43,7 +46,10 @@ mod tree_builder;
 mod view;
 mod walk;
 
+pub use access::{AccessError, ReadAccess, WriteAccess};
+pub use digests::Verified;
 pub use export::{Ownership, export, export_by_moving};
+pub use inventory::{CacheEntry, EntryKind, Prune};
 pub use object::Object;
 pub use remove_tree::remove_tree;
 pub use size::{DEFAULT_MAXIMUM_SIZE, MaximumSize};

@@ -130,19 +130,44 @@ impl Chain {
     }
 }
 
-/// Counts, for each step, those that stand on it.
-pub(crate) fn dependents(store: &Path) -> Result<HashMap<String, usize>> {
-    let mut counts = HashMap::new();
+/// Lists what is known of each step, with its key.
+pub(crate) fn all(store: &Path) -> Result<Vec<(String, StepInfo)>> {
+    let mut steps = Vec::new();
     let entries = match fs::read_dir(store.join(STEPS)) {
         Ok(entries) => entries,
-        Err(error) if entry_lock::is_gone(&error) => return Ok(counts),
+        // A store of upstream has none.
+        Err(error) if entry_lock::is_gone(&error) => return Ok(steps),
         Err(error) => return Err(error.into()),
     };
     for entry in entries {
-        let info = StepInfo::read(&entry?.path())?;
-        if let Some(base) = info.and_then(|info| info.base) {
+        let entry = entry?;
+        if let (Ok(key), Some(info)) = (
+            entry.file_name().into_string(),
+            StepInfo::read(&entry.path())?,
+        ) {
+            steps.push((key, info));
+        }
+    }
+    Ok(steps)
+}
+
+/// Counts, for each step, those that stand on it.
+pub(crate) fn dependents(store: &Path) -> Result<HashMap<String, usize>> {
+    let mut counts = HashMap::new();
+    for (_, info) in all(store)? {
+        if let Some(base) = info.base {
             *counts.entry(base.key).or_default() += 1;
         }
     }
     Ok(counts)
+}
+
+/// Gives the keys of the steps that stand on one.
+pub(crate) fn standing_on(store: &Path, key: &str) -> Result<Vec<String>> {
+    let stands = |info: &StepInfo| info.base.as_ref().is_some_and(|base| base.key == key);
+    Ok(all(store)?
+        .into_iter()
+        .filter(|(_, info)| stands(info))
+        .map(|(key, _)| key)
+        .collect())
 }

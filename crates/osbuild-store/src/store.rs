@@ -3,19 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use fs_err::{File, OpenOptions};
 use osbuild_sandbox::file_lock;
 use osbuild_sandbox::mount::has_private_mounts;
 
-use crate::accounting::{OBJECTS, STEPS, replace_file};
+use crate::accounting::{OBJECTS, STEPS, remove_object, replace_file};
 use crate::object::{Object, ObjectInfo, lock_trusted, open_chain};
 use crate::recognize::refuse_foreign;
 use crate::size::MaximumSize;
 use crate::snapshot::Snapshotter;
 use crate::temporary::TemporaryDirectory;
 use crate::tree_builder::{TreeBuilder, check_id};
-use crate::{cache_info, staging, temporary};
+use crate::{cache_info, staging, steps, temporary};
 
 const CACHE_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# This is a cache directory tag created by osbuild (see https://bford.info/cachedir/)\n";
 
@@ -62,6 +62,8 @@ struct Shared {
     snapshotter: Mutex<Option<Snapshotter>>,
     /// Objects and steps that this run has committed and that may not be on the disk itself yet.
     unsynced: Mutex<Vec<PathBuf>>,
+    /// Those whose content is not noted yet.
+    unrecorded: Mutex<Vec<PathBuf>>,
 }
 
 impl Store {
@@ -90,6 +92,15 @@ impl Store {
         temporary::remove_stale(&root.join("tmp"), is_alone)?;
         staging::remove_stale(&root.join("stage"), is_alone)?;
         file_lock::lock_shared(&lock)?;
+        Self::assemble(root, lock, maximum_size, options)
+    }
+
+    fn assemble(
+        root: PathBuf,
+        lock: File,
+        maximum_size: MaximumSize,
+        options: &StoreOptions,
+    ) -> Result<Self> {
         Ok(Self {
             shared: Arc::new(Shared {
                 root,
@@ -103,8 +114,31 @@ impl Store {
                 },
                 snapshotter: Mutex::new(None),
                 unsynced: Mutex::new(Vec::new()),
+                unrecorded: Mutex::new(Vec::new()),
             }),
         })
+    }
+
+    /// Opens a store that is there, to look at it: nothing in it is made, tidied or changed, so it can be on a read-only
+    /// file system or another user's. Its trees are not to be opened.
+    ///
+    /// # Errors
+    /// There is no store, or one that this program does not know.
+    pub fn open_to_read(path: &Path) -> Result<Self> {
+        let opening = || format!("opening the store {}", path.display());
+        let root = std::path::absolute(path).with_context(opening)?;
+        if !root.join("cache.info").is_file() {
+            return Err(anyhow!("there is no store").context(opening()));
+        }
+        let maximum_size = cache_info::read(&root).with_context(opening)?;
+        let lock = File::open(root.join("cache.lock")).with_context(opening)?;
+        file_lock::lock_shared(&lock).with_context(opening)?;
+        let options = StoreOptions {
+            // Not to mount anything: to see what a build could.
+            mounts: Mounts::Allowed,
+            ..StoreOptions::default()
+        };
+        Self::assemble(root, lock, maximum_size, &options).with_context(opening)
     }
 
     /// Opens the object of this id; none if the store has no such finished tree.
@@ -129,6 +163,18 @@ impl Store {
         check_id(id).is_ok()
             && lock_trusted(&self.objects_dir().join(id), self.boot_id())
                 .is_ok_and(|lock| lock.is_some())
+    }
+
+    /// Removes the step of this key and those that stand on it, unless someone uses them; tells whether it is gone.
+    pub fn forget_step(&self, key: &str) -> Result<bool> {
+        check_id(key)?;
+        for dependent in steps::standing_on(self.root(), key)? {
+            if !self.forget_step(&dependent)? {
+                return Ok(false);
+            }
+        }
+        let path = self.steps_dir().join(key);
+        Ok(path.symlink_metadata().is_err() || remove_object(self.root(), &path)?.is_some())
     }
 
     /// Starts a tree with nothing in it.
@@ -194,8 +240,20 @@ impl Store {
         Ok(())
     }
 
-    pub(crate) fn note_unsynced(&self, path: &Path) {
+    pub(crate) fn note_committed(&self, path: &Path) {
         self.lock_unsynced().push(path.to_owned());
+        self.lock_unrecorded().push(path.to_owned());
+    }
+
+    pub(crate) fn take_unrecorded(&self) -> Vec<PathBuf> {
+        std::mem::take(&mut *self.lock_unrecorded())
+    }
+
+    fn lock_unrecorded(&self) -> std::sync::MutexGuard<'_, Vec<PathBuf>> {
+        self.shared
+            .unrecorded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_unsynced(&self) -> std::sync::MutexGuard<'_, Vec<PathBuf>> {

@@ -13,6 +13,7 @@ use osbuild_engine::event::Observer;
 use osbuild_engine::execute::ExportRequest;
 use osbuild_engine::module_catalog::ModuleCatalog;
 use osbuild_engine::shells::ShellRequest;
+use osbuild_engine::step_cache::StepPolicy;
 use osbuild_manifest::manifest::Manifest;
 use osbuild_manifest::validate::validate;
 use osbuild_recipe::OutputFormat;
@@ -27,7 +28,10 @@ use crate::report::stage_failure::failure_of;
 use crate::run_build::{
     BuildOptions, become_builder, export_destination, open_store, run_build, run_directory,
 };
-use crate::{abbreviation, diff_command, manifest_command, recipe_commands, tell, usage_error};
+use crate::{
+    abbreviation, cache_command, diff_command, explain_command, manifest_command, recipe_commands,
+    tell, usage_error,
+};
 
 /// Parses the command line and does what it says.
 pub(crate) fn run_command_line() -> Result<(), Failures> {
@@ -37,6 +41,8 @@ pub(crate) fn run_command_line() -> Result<(), Failures> {
         Some(Command::Manifest(arguments)) => recipe_commands::print_manifest(arguments),
         Some(Command::Lock(arguments)) => recipe_commands::write_lock(arguments),
         Some(Command::Diff(arguments)) => diff_command::run(arguments),
+        Some(Command::Explain(arguments)) => explain_command::run(arguments),
+        Some(Command::Cache(arguments)) => cache_command::run(arguments),
         None => manifest_command::run(&line.manifest),
     }
 }
@@ -81,6 +87,7 @@ fn run(arguments: &BuildArguments) -> Result<(), Failures> {
     let options = BuildOptions {
         exports: work.exports,
         checkpoints: BTreeSet::new(),
+        steps: step_policy(arguments),
         stage_timeout: arguments.stage_timeout,
         jobs,
         run_directory: run_directory(None)?,
@@ -98,6 +105,15 @@ fn run(arguments: &BuildArguments) -> Result<(), Failures> {
         }
     }
     Ok(())
+}
+
+fn step_policy(arguments: &BuildArguments) -> StepPolicy {
+    if arguments.no_cache {
+        return StepPolicy::Off;
+    }
+    StepPolicy::On {
+        from: arguments.cache_from.clone(),
+    }
 }
 
 /// What `osbuild build` was asked for, ready for the engine.
@@ -193,7 +209,11 @@ fn work_of_manifest(arguments: &BuildArguments, catalog: &ModuleCatalog) -> Resu
 }
 
 /// Resolves a manifest, telling everything that is wrong with its place.
-fn load_for_build(name: &str, text: &str, catalog: &ModuleCatalog) -> Result<Manifest, Failures> {
+pub(crate) fn load_for_build(
+    name: &str,
+    text: &str,
+    catalog: &ModuleCatalog,
+) -> Result<Manifest, Failures> {
     let manifest = ManifestDocument::parse(name, text)?;
     if manifest.version().is_none() && manifest.document.value.as_object().is_some() {
         return Err(manifest.unknown_version().into());

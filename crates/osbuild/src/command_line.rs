@@ -9,6 +9,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use osbuild_manifest::value::Value;
 use osbuild_store::MaximumSize;
 
+use crate::cache_command::CacheArguments;
+use crate::explain_command::ExplainArguments;
+use crate::store_place::default_store;
+
 /// Builds operating-system images.
 ///
 /// `osbuild build` takes a recipe, the file a person writes, or a manifest. `osbuild MANIFEST` is the
@@ -46,6 +50,10 @@ pub(crate) enum Command {
     Manifest(RecipeArguments),
     /// Choose the packages of a recipe and write the lock file beside it
     Lock(LockArguments),
+    /// Tell what a build would run, and why
+    Explain(ExplainArguments),
+    /// Look into the store, and tidy it up
+    Cache(CacheArguments),
     /// Compare two trees, archives or disk images; exit code 1 if they differ
     Diff(DiffArguments),
 }
@@ -177,12 +185,14 @@ pub(crate) struct BuildArguments {
     #[arg(long, short, value_name = "DIR")]
     pub(crate) output: PathBuf,
 
-    /// Directory of downloads and built trees
+    /// Directory of downloads and built trees; default: .osbuild if it is here, else /var/cache/osbuild for root and
+    /// $XDG_CACHE_HOME/osbuild for others
     #[arg(
         long,
         visible_alias = "cache",
         value_name = "DIR",
-        default_value = ".osbuild"
+        default_value_os_t = default_store(),
+        hide_default_value = true
     )]
     pub(crate) store: PathBuf,
 
@@ -197,6 +207,14 @@ pub(crate) struct BuildArguments {
     /// End a stage that runs longer than this many seconds
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub(crate) stage_timeout: Option<Duration>,
+
+    /// Neither use results of earlier builds nor keep those of this one
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+
+    /// Run everything anew that comes after a stage, given by name or id
+    #[arg(long, value_name = "STAGE", conflicts_with = "no_cache")]
+    pub(crate) cache_from: Option<String>,
 
     #[command(flatten)]
     pub(crate) repository: RepositoryArguments,
@@ -237,7 +255,8 @@ pub(crate) struct RecipeArguments {
         long,
         visible_alias = "cache",
         value_name = "DIR",
-        default_value = ".osbuild"
+        default_value_os_t = default_store(),
+        hide_default_value = true
     )]
     pub(crate) store: PathBuf,
 }

@@ -4,8 +4,10 @@ use std::process::ExitCode;
 
 mod abbreviation;
 mod build_command;
+mod cache_command;
 mod command_line;
 mod diff_command;
+mod explain_command;
 mod failure;
 mod interrupts;
 mod manifest_command;
@@ -17,6 +19,7 @@ mod recipe_commands;
 mod report;
 mod run_build;
 mod seed_command_line;
+mod store_place;
 mod tell;
 mod terminal_style;
 mod usage_error;

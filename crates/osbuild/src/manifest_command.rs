@@ -13,6 +13,7 @@ use osbuild_engine::execute::ExportRequest;
 use osbuild_engine::module_catalog::ModuleCatalog;
 use osbuild_engine::outcome::Outcome;
 use osbuild_engine::shells::ShellRequest;
+use osbuild_engine::step_cache::StepPolicy;
 use osbuild_manifest::checkpoint::matching_stages;
 use osbuild_manifest::inspect::inspect;
 use osbuild_manifest::manifest::{Manifest, StageId, Version};
@@ -109,6 +110,7 @@ impl Work<'_> {
             exports: export_requests(arguments)?,
             checkpoints: self.checkpoints.clone(),
             // What is run, told and kept is upstream's.
+            steps: StepPolicy::Off,
             stage_timeout: arguments.stage_timeout,
             jobs,
             shells,

@@ -11,6 +11,7 @@ use osbuild_engine::execute::{BuildRequest, DEFAULT_RUN_DIRECTORY, ExportRequest
 use osbuild_engine::module_catalog::ModuleCatalog;
 use osbuild_engine::outcome::{FailedAt, Outcome};
 use osbuild_engine::shells::ShellRequest;
+use osbuild_engine::step_cache::StepPolicy;
 use osbuild_manifest::manifest::{Manifest, StageId};
 use osbuild_sandbox::{CancelToken, enter_private_mount_namespace, privilege};
 use osbuild_store::{MaximumSize, Store, StoreOptions};
@@ -22,6 +23,7 @@ use crate::interrupts::Interrupts;
 pub(crate) struct BuildOptions {
     pub(crate) exports: Vec<ExportRequest>,
     pub(crate) checkpoints: BTreeSet<StageId>,
+    pub(crate) steps: StepPolicy,
     pub(crate) stage_timeout: Option<Duration>,
     pub(crate) jobs: NonZeroUsize,
     pub(crate) run_directory: PathBuf,
@@ -103,6 +105,7 @@ pub(crate) fn run_build(
         program: std::env::current_exe().context("finding this program's own file")?,
         exports: options.exports.clone(),
         checkpoints: options.checkpoints.clone(),
+        steps: options.steps.clone(),
         stage_timeout: options.stage_timeout,
         jobs: options.jobs,
         run_directory: options.run_directory.clone(),
