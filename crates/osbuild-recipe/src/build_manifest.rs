@@ -2,14 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::attachments::Attachments;
 use crate::compile::{Export, compile, exports};
-use crate::lock::{Lock, StaleLock};
+use crate::lock::{Lock, LockError, UnusableLock};
 use crate::parse::parse;
+use crate::problem::{Place, RecipeError, RecipeErrors};
 use crate::recipe::Recipe;
 use crate::solve::{PackageSolver, solve};
+
+/// Far more than a person writes, in bytes; a parsed recipe takes many times its size in memory.
+const LARGEST_RECIPE: u64 = 16 << 20;
 
 /// What a recipe becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,29 +47,28 @@ pub struct SolveEnvironment<'a> {
     pub lock: LockChoice,
 }
 
-/// A lock does not belong to its recipe any more.
-#[derive(Debug, thiserror::Error)]
-#[error("{} is stale: {reason}", path.display())]
-pub struct StaleLockFile {
-    /// The lock's file.
-    pub path: PathBuf,
-    /// What differs.
-    pub reason: StaleLock,
-}
-
-impl StaleLockFile {
-    /// What to do about it.
-    pub fn hint(&self, recipe: &Path) -> String {
-        format!(
-            "run `osbuild lock {}` to choose the packages anew",
-            recipe.display()
-        )
-    }
-}
-
-/// Reads and checks a recipe; a [`crate::RecipeErrors`] in the error chain lists what is wrong in it.
+/// Reads and checks a recipe; a [`RecipeErrors`] in the error chain lists what is wrong in it.
 pub fn read_recipe(path: &Path) -> Result<Recipe> {
-    let text = fs_err::read_to_string(path).context("reading the recipe")?;
+    let size = fs_err::metadata(path).context("reading the recipe")?.len();
+    if size > LARGEST_RECIPE {
+        bail!(
+            "`{}` has {} MiB, and a recipe may have {} MiB at most; name large files with `source`",
+            path.display(),
+            size >> 20,
+            LARGEST_RECIPE >> 20
+        );
+    }
+    let bytes = fs_err::read(path).context("reading the recipe")?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let place = Place::of_offset(error.as_bytes(), error.utf8_error().valid_up_to());
+        RecipeErrors {
+            path: path.to_owned(),
+            errors: vec![
+                RecipeError::new(place, "the recipe is not UTF-8 text")
+                    .hint("save it as UTF-8; `iconv -t UTF-8` converts it"),
+            ],
+        }
+    })?;
     Ok(parse(&text, path)?)
 }
 
@@ -76,8 +79,8 @@ pub fn lock_recipe(path: &Path, solver: &dyn PackageSolver) -> Result<Lock> {
 
 /// Makes the manifest of a recipe, by its lock or by solving.
 ///
-/// The error is, or has in its chain, a [`crate::RecipeErrors`] for a wrong recipe and a [`StaleLockFile`] for a lock
-/// that is not the recipe's.
+/// The error is, or has in its chain, a [`RecipeErrors`] for a wrong recipe and an [`UnusableLock`] for a lock
+/// that is damaged or not the recipe's.
 pub fn build_manifest(path: &Path, environment: &SolveEnvironment<'_>) -> Result<CompiledRecipe> {
     let recipe = read_recipe(path)?;
     let attachments = Attachments::read(&recipe)?;
@@ -102,11 +105,18 @@ fn lock_file(recipe: &Path, choice: &LockChoice) -> Option<PathBuf> {
 }
 
 fn read_lock(file: &Path, recipe: &Recipe) -> Result<Lock> {
-    let text = fs_err::read_to_string(file).context("reading the lock")?;
-    let lock = Lock::from_json(&text).with_context(|| format!("reading {}", file.display()))?;
-    lock.check(recipe).map_err(|reason| StaleLockFile {
+    let unusable = |reason| UnusableLock {
         path: file.to_owned(),
         reason,
+    };
+    let bytes = fs_err::read(file).context("reading the lock")?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        unusable(LockError::Garbled {
+            reason: "it is not UTF-8 text".to_owned(),
+            place: Place::of_offset(error.as_bytes(), error.utf8_error().valid_up_to()),
+        })
     })?;
+    let lock = Lock::from_json(&text).map_err(unusable)?;
+    lock.check(recipe).map_err(|stale| unusable(stale.into()))?;
     Ok(lock)
 }

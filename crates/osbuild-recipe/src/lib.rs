@@ -10,6 +10,7 @@
 //! | module | does |
 //! |---|---|
 //! | `node`, `section` | YAML with the place of every value; mappings read key by key |
+//! | `yaml_error` | what is wrong with text that is no YAML |
 //! | `parse` | YAML to [`Recipe`], every error with its place |
 //! | `recipe`, `size`, `distribution` | what a recipe says, and what is known of distributions |
 //! | `requirement` | packages that a recipe implies |
@@ -32,16 +33,19 @@ mod requirement;
 mod section;
 mod size;
 mod solve;
+mod yaml_error;
 
 pub use apt::AptSolver;
 pub use attachments::Attachments;
 pub use build_manifest::{
-    CompiledRecipe, LockChoice, SolveEnvironment, StaleLockFile, build_manifest, lock_recipe,
-    read_recipe,
+    CompiledRecipe, LockChoice, SolveEnvironment, build_manifest, lock_recipe, read_recipe,
 };
 pub use compile::{Export, compile, exports};
 pub use distribution::{Architecture, Distribution, Release};
-pub use lock::{LOCK_VERSION, Lock, LockedPackage, LockedPackages, LockedRepository, StaleLock};
+pub use lock::{
+    LOCK_VERSION, Lock, LockError, LockedPackage, LockedPackages, LockedRepository, PackageDigests,
+    StaleLock, UnusableLock,
+};
 pub use parse::parse;
 pub use problem::{Place, RecipeError, RecipeErrors};
 pub use recipe::*;

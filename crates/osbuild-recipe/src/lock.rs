@@ -9,19 +9,23 @@
 //!   "distribution": "debian", "release": "bookworm", "architecture": "amd64",
 //!   "source-epoch": 1763805600,       date of the newest suite; the time stamp of the image
 //!   "repositories": [ {address, suite, date, in-release-sha256} … ],
+//!   "package-digests": { "system": "sha256:…", "build": "sha256:…" },   of the lists that follow
 //!   "packages": { "system": [ {name, version, architecture, urls, sha256, size} … ], "build": [ … ] }
 //! }
 //! ```
 
+mod checked_text;
+mod error;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::recipe::Recipe;
 use crate::solve::solving_digest;
+pub use error::{LockError, StaleLock, UnusableLock};
 
 /// Version of the lock format that this program reads and writes.
 pub const LOCK_VERSION: u32 = 1;
@@ -33,6 +37,7 @@ pub struct Lock {
     /// Version of this format.
     pub lock_version: u32,
     /// Digest of the part of the recipe that the packages were chosen for.
+    #[serde(deserialize_with = "checked_text::prefixed_sha256")]
     pub recipe_digest: String,
     /// Distribution of the packages.
     pub distribution: String,
@@ -44,6 +49,8 @@ pub struct Lock {
     pub source_epoch: i64,
     /// The state of each suite that was read.
     pub repositories: Vec<LockedRepository>,
+    /// Digests of the package lists, to notice a list that was edited or merged by hand.
+    pub package_digests: PackageDigests,
     /// The packages.
     pub packages: LockedPackages,
 }
@@ -58,6 +65,56 @@ pub struct LockedPackages {
     pub build: Vec<LockedPackage>,
 }
 
+/// Digests of the package lists: of names, versions, architectures, checksums and sizes, in their order.
+///
+/// Addresses are left out: the checksum says what is fetched, and mirrors move.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PackageDigests {
+    /// Of the packages of the system itself, `sha256:` and hexadecimal.
+    #[serde(deserialize_with = "checked_text::prefixed_sha256")]
+    pub system: String,
+    /// Of those of the build root.
+    #[serde(deserialize_with = "checked_text::prefixed_sha256")]
+    pub build: String,
+}
+
+impl PackageDigests {
+    /// The digests that belong to these lists.
+    pub fn of(packages: &LockedPackages) -> Self {
+        Self {
+            system: list_digest(&packages.system),
+            build: list_digest(&packages.build),
+        }
+    }
+}
+
+fn list_digest(packages: &[LockedPackage]) -> String {
+    let rows: Vec<_> = packages
+        .iter()
+        .map(|package| {
+            let LockedPackage {
+                name,
+                version,
+                architecture,
+                sha256,
+                size,
+                ..
+            } = package;
+            (name, version, architecture, sha256, size)
+        })
+        .collect();
+    let text = serde_json::to_string(&rows).expect("texts and numbers are always JSON");
+    digest(text.as_bytes())
+}
+
+/// The one key that every version of the format has.
+#[derive(Deserialize)]
+struct VersionOnly {
+    #[serde(rename = "lock-version")]
+    lock_version: u64,
+}
+
 /// One pinned package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -69,8 +126,10 @@ pub struct LockedPackage {
     /// Its architecture, or `all`.
     pub architecture: String,
     /// Where it can be fetched, the preferred address first.
+    #[serde(deserialize_with = "checked_text::addresses")]
     pub urls: Vec<String>,
     /// SHA-256 of the archive, in hexadecimal.
+    #[serde(deserialize_with = "checked_text::sha256")]
     pub sha256: String,
     /// Size of the archive in bytes.
     pub size: u64,
@@ -87,23 +146,8 @@ pub struct LockedRepository {
     /// The `Date` of its release file, as written there.
     pub date: String,
     /// SHA-256 of its `InRelease` file, in hexadecimal.
+    #[serde(deserialize_with = "checked_text::sha256")]
     pub in_release_sha256: String,
-}
-
-/// Why a lock cannot be used for a recipe.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StaleLock {
-    /// The recipe asks for something else than the lock was made for.
-    #[error("the lock was made for {locked}, the recipe asks for {wanted}")]
-    OtherSystem {
-        /// Distribution, release and architecture in the lock.
-        locked: String,
-        /// Those in the recipe.
-        wanted: String,
-    },
-    /// Packages, repositories or what implies packages changed in the recipe.
-    #[error("the packages or repositories of the recipe have changed since the lock was made")]
-    OtherPackages,
 }
 
 impl Lock {
@@ -112,14 +156,24 @@ impl Lock {
         recipe.with_extension("lock")
     }
 
-    /// Reads a lock from its text.
-    pub fn from_json(text: &str) -> Result<Self> {
-        let lock: Self = serde_json::from_str(text).context("the lock is not readable")?;
-        ensure!(
-            lock.lock_version == LOCK_VERSION,
-            "the lock has version {}, this program reads version {LOCK_VERSION}; make it anew with `osbuild lock`",
-            lock.lock_version
-        );
+    /// Reads a lock from its text, and checks everything that can be checked without its recipe.
+    pub fn from_json(text: &str) -> Result<Self, LockError> {
+        // Of another version not even the other keys can be judged.
+        if let Ok(VersionOnly { lock_version }) = serde_json::from_str(text)
+            && lock_version != u64::from(LOCK_VERSION)
+        {
+            return Err(LockError::of_version(lock_version));
+        }
+        let lock: Self = serde_json::from_str(text).map_err(|error| LockError::garbled(&error))?;
+        let actual = PackageDigests::of(&lock.packages);
+        for (list, recorded, actual) in [
+            ("system", &lock.package_digests.system, &actual.system),
+            ("build", &lock.package_digests.build, &actual.build),
+        ] {
+            if recorded != actual {
+                return Err(LockError::changed(list, text, recorded));
+            }
+        }
         Ok(lock)
     }
 

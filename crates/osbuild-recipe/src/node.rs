@@ -6,6 +6,12 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use crate::problem::{Place, RecipeError};
+use crate::yaml_error::explain;
+
+/// More than the six levels of a recipe, and few enough for any stack: a level takes up to 40 KB of it.
+const DEEPEST_NESTING: usize = 24;
+/// Values that references to anchors may stand for, in all.
+const MOST_REPEATED_VALUES: usize = 20_000;
 
 /// One YAML value and where it stands.
 #[derive(Clone, Debug)]
@@ -55,35 +61,15 @@ pub(crate) fn read(text: &str) -> Result<Node, RecipeError> {
         // `yes` and `on` as names of things are text.
         strict_booleans: true,
         with_snippet: false,
-    };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| syntax_error(text, &error))
-}
-
-fn syntax_error(text: &str, error: &serde_saphyr::Error) -> RecipeError {
-    let place = error.location().map_or_else(
-        || end_of(text),
-        |location| Place {
-            line: location.line() as usize,
-            column: location.column() as usize,
+        budget: serde_saphyr::budget! {
+            max_depth: DEEPEST_NESTING,
         },
-    );
-    let rendered = error.without_snippet().to_string();
-    let message = rendered
-        .split(" at line ")
-        .next()
-        .unwrap_or(&rendered)
-        .trim();
-    RecipeError::new(place, format!("not valid YAML: {message}"))
-}
-
-fn end_of(text: &str) -> Place {
-    Place {
-        line: text.lines().count().max(1),
-        column: text
-            .lines()
-            .last()
-            .map_or(1, |line| line.chars().count() + 1),
-    }
+        // Anchors save a person some typing; more than this is an attack on the memory.
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: MOST_REPEATED_VALUES,
+        },
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| explain(text, &error))
 }
 
 fn place_of<T>(spanned: &Spanned<T>) -> Place {

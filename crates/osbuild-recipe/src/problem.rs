@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+/// In characters; no sentence of ours is longer, but the value that it is about may be.
+const LONGEST_MESSAGE: usize = 400;
+
 /// A place in a recipe, counted from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -10,6 +13,18 @@ pub struct Place {
     pub line: usize,
     /// Column of the first character, in characters.
     pub column: usize,
+}
+
+impl Place {
+    /// The place of a byte that follows valid UTF-8.
+    pub(crate) fn of_offset(bytes: &[u8], offset: usize) -> Self {
+        let before = String::from_utf8_lossy(&bytes[..offset]);
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        Self {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
 }
 
 /// One thing that is wrong with a recipe.
@@ -28,7 +43,7 @@ pub struct RecipeError {
 impl RecipeError {
     pub(crate) fn new(place: Place, message: impl Into<String>) -> Self {
         Self {
-            message: message.into(),
+            message: presentable(message.into()),
             hint: None,
             line: place.line,
             column: place.column,
@@ -39,6 +54,26 @@ impl RecipeError {
         self.hint = Some(hint.into());
         self
     }
+}
+
+/// Cuts out the middle of a message that repeats a long value, and makes control characters of the value visible.
+fn presentable(message: String) -> String {
+    let mut message: String = if message.contains(char::is_control) {
+        let shown = |letter: char| match letter {
+            letter if letter.is_control() => letter.escape_default().collect(),
+            letter => String::from(letter),
+        };
+        message.chars().map(shown).collect()
+    } else {
+        message
+    };
+    let count = message.chars().count();
+    if count > LONGEST_MESSAGE {
+        let start: String = message.chars().take(LONGEST_MESSAGE / 2).collect();
+        let end: String = message.chars().skip(count - LONGEST_MESSAGE / 2).collect();
+        message = format!("{start}…{end}");
+    }
+    message
 }
 
 impl fmt::Display for RecipeError {

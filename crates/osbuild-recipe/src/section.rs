@@ -5,6 +5,8 @@ use crate::problem::{Place, Problems, RecipeError};
 
 /// How alike two names must be for one to be suggested for the other (Jaro-Winkler, 1 is equal).
 const SUGGESTION_THRESHOLD: f64 = 0.82;
+/// Bytes of the longest name that a suggestion is looked for.
+const LONGEST_MISSPELLING: usize = 64;
 
 /// A mapping that is being read.
 pub(crate) struct Section<'a> {
@@ -266,6 +268,10 @@ pub(crate) fn wrong_kind(title: &str, wanted: &str, found: &NodeKind, place: Pla
 
 /// The known name that is most like a given one, when one is like it at all.
 pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    // Comparing takes time by the square of the length, and no known name is that long.
+    if name.len() > LONGEST_MISSPELLING {
+        return None;
+    }
     let wanted = name.to_lowercase().replace('_', "-");
     known
         .iter()

@@ -4,7 +4,9 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::distribution::{Architecture, Release};
-use crate::lock::{LOCK_VERSION, Lock, LockedPackage, LockedPackages, LockedRepository, digest};
+use crate::lock::{
+    LOCK_VERSION, Lock, LockedPackage, LockedPackages, LockedRepository, PackageDigests, digest,
+};
 use crate::recipe::{Base, BuildRoot, Recipe, Repository};
 use crate::requirement::{build_packages, system_packages};
 
@@ -113,6 +115,10 @@ pub fn solve(recipe: &Recipe, solver: &dyn PackageSolver) -> Result<Lock> {
         .solve(&package_sources(recipe), &requests)
         .with_context(|| format!("choosing packages for {}", recipe.path.display()))?;
     let mut lists = solution.packages.into_iter().map(in_order);
+    let packages = LockedPackages {
+        system: lists.next().unwrap_or_default(),
+        build: lists.next().unwrap_or_default(),
+    };
     Ok(Lock {
         lock_version: LOCK_VERSION,
         recipe_digest: solving_digest(recipe),
@@ -121,10 +127,8 @@ pub fn solve(recipe: &Recipe, solver: &dyn PackageSolver) -> Result<Lock> {
         architecture: recipe.architecture.word().to_owned(),
         source_epoch: solution.date,
         repositories: solution.repositories,
-        packages: LockedPackages {
-            system: lists.next().unwrap_or_default(),
-            build: lists.next().unwrap_or_default(),
-        },
+        package_digests: PackageDigests::of(&packages),
+        packages,
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use osbuild_packages::deb::solve::SolveError;
 use osbuild_recipe::{
-    AptSolver, CompiledRecipe, Lock, LockChoice, RecipeErrors, SolveEnvironment, StaleLockFile,
+    AptSolver, CompiledRecipe, Lock, LockChoice, RecipeErrors, SolveEnvironment, UnusableLock,
     build_manifest, lock_recipe, read_recipe,
 };
 
@@ -102,9 +102,17 @@ fn failures(path: &Path, error: anyhow::Error) -> Failures {
     if let Some(errors) = error.downcast_ref::<RecipeErrors>() {
         return recipe_failures(path, errors);
     }
-    if let Some(stale) = error.downcast_ref::<StaleLockFile>() {
-        let hint = stale.hint(path);
+    if let Some(unusable) = error.downcast_ref::<UnusableLock>() {
+        let hint = unusable.hint(path);
+        let place = unusable.reason.place().map(|place| Place {
+            file: unusable.path.display().to_string(),
+            text: lossy_text(&unusable.path),
+            line: place.line,
+            column: place.column,
+            length: 1,
+        });
         return Failure::new(FailureKind::Document, error)
+            .with_place(place)
             .with_hint(hint)
             .into();
     }
@@ -167,8 +175,14 @@ fn place_of_word(path: &Path, word: &str) -> Option<Place> {
     })
 }
 
+/// The text to show a place in; a file that is no text has one, too.
+fn lossy_text(path: &Path) -> String {
+    let bytes = fs_err::read(path).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 fn recipe_failures(path: &Path, errors: &RecipeErrors) -> Failures {
-    let text = fs_err::read_to_string(path).unwrap_or_default();
+    let text = lossy_text(path);
     let failures = errors
         .errors
         .iter()

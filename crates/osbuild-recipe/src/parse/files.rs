@@ -11,6 +11,8 @@ use crate::section::{Section, wrong_kind};
 
 const DEFAULT_FILE_MODE: u32 = 0o644;
 const DEFAULT_DIRECTORY_MODE: u32 = 0o755;
+/// Folders that are mounted when the system runs: what an image has there is never seen.
+const MOUNTED_AT_RUN_TIME: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
 /// Permission, set-id and sticky bits.
 const MODE_BITS: u32 = 0o7777;
 
@@ -39,6 +41,18 @@ fn file(node: &Node, seen: &mut HashSet<String>, problems: &mut Problems) -> Opt
                 .hint("write it from `/`, without `..` and without a slash at the end"),
         );
     }
+    if let Some(folder) = hidden_by(&path.value) {
+        problems.add(
+            RecipeError::new(
+                path.place,
+                format!(
+                    "`{}` would never be seen: `{folder}` is filled anew whenever the system starts",
+                    path.value
+                ),
+            )
+            .hint("a unit in `/etc/systemd/system` or a file in `/etc/tmpfiles.d` can make it at each start"),
+        );
+    }
     if !seen.insert(path.value.clone()) {
         problems.add(RecipeError::new(
             path.place,
@@ -57,6 +71,21 @@ fn file(node: &Node, seen: &mut HashSet<String>, problems: &mut Problems) -> Opt
         group,
         place,
     })
+}
+
+/// The folder that is mounted over a path when the system runs; `/var/run` is a link to one.
+fn hidden_by(path: &str) -> Option<&'static str> {
+    if is_at_or_below(path, "/var/run") {
+        return Some("/run");
+    }
+    MOUNTED_AT_RUN_TIME
+        .into_iter()
+        .find(|folder| is_at_or_below(path, folder))
+}
+
+fn is_at_or_below(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Exactly one of `content`, `source`, `link` and `directory` says what is put there.

@@ -4,6 +4,8 @@
 
 mod bad_recipes;
 mod host_repositories;
+mod locks;
 mod manifests;
+mod odd_recipes;
 mod samples;
 mod support;
