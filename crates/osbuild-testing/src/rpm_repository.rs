@@ -50,7 +50,8 @@ impl Package {
         self.file_as("%attr(0644,root,root)", path, content)
     }
 
-    /// Adds a file with these directives, such as `%doc` or `%attr(4755,root,root)`.
+    /// Adds a file with these directives, such as `%doc` or `%attr(4755,root,root)`. The content `-> /x` stands for a
+    /// symbolic link, `= /x` for another name of a file that came before.
     #[must_use]
     pub fn file_as(mut self, directives: &str, path: &str, content: &str) -> Self {
         self.files.push((path.to_owned(), content.to_owned()));
@@ -147,9 +148,12 @@ fn lay_out(package: &Package, root: &Path) -> Result<()> {
     for (path, content) in &package.files {
         let file = below(path);
         fs_err::create_dir_all(file.parent().context("a file is in a directory")?)?;
-        match content.strip_prefix("-> ") {
-            Some(target) => fs_err::os::unix::fs::symlink(target, file)?,
-            None => fs_err::write(file, content)?,
+        if let Some(target) = content.strip_prefix("-> ") {
+            fs_err::os::unix::fs::symlink(target, file)?;
+        } else if let Some(other) = content.strip_prefix("= ") {
+            fs_err::hard_link(below(other), file)?;
+        } else {
+            fs_err::write(file, content)?;
         }
     }
     Ok(())

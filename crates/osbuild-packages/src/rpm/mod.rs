@@ -5,3 +5,4 @@ pub mod header;
 pub mod package;
 pub mod payload;
 mod tag;
+pub mod unpack;

@@ -8,6 +8,7 @@ mod install;
 mod keys;
 mod metadata;
 mod programs;
+mod shortcut;
 #[cfg(test)]
 mod tests;
 
@@ -80,6 +81,7 @@ fn run(context: &StageContext) -> Result<()> {
     let environment = environment(&options)?;
     let programs = Programs::new(context, &options);
     without_sync(|| {
+        programs.check_database()?;
         keys::import(&programs, &options)?;
         keys::check_signatures(&programs)?;
         let chroot = context.chroot()?;

@@ -5,14 +5,23 @@ use std::io::Write as _;
 use anyhow::{Context, Result};
 use osbuild_packages::rpm::digests::{CheckedPayload, Digests};
 use osbuild_packages::rpm::package::Package;
+use osbuild_packages::rpm::unpack::Plan;
 use osbuild_stage_api::Command;
 use rayon::prelude::*;
 
 use super::Options;
 use super::programs::Programs;
+use super::shortcut;
 
 /// Has rpm verify nothing before it begins: what it would verify is verified here, at the same time.
 const VERIFY_NOTHING: [&str; 2] = ["--define", "_pkgverify_level none"];
+
+/// What rpm was told to leave to this stage.
+const DATABASE_ONLY: [&str; 2] = [
+    "--justdb",
+    // What is unpacked meanwhile would be taken for space that is missing.
+    "--ignoresize",
+];
 
 /// Installs the packages of the input.
 pub(super) fn install(
@@ -33,10 +42,24 @@ pub(super) fn install(
         environment,
         manifest: &manifest,
     };
-    if all_digests_are_known(&packages)? {
-        side_by_side(&packages, || transaction.command(&VERIFY_NOTHING)?.run())
-    } else {
-        transaction.command(&[])?.run()
+    match shortcut::plan(programs, options, &packages)? {
+        Plan::Unpack(unpacking) => {
+            let threads = processors();
+            let unpack = || unpacking.unpack(programs.context.tree(), threads);
+            let further = [VERIFY_NOTHING, DATABASE_ONLY].concat();
+            side_by_side(unpack, || transaction.command(&further)?.run())?;
+            shortcut::check(programs, &packages)
+        }
+        Plan::LeaveToRpm(reason) => {
+            let context = programs.context;
+            context.log(format_args!("rpm unpacks the packages: {reason}"));
+            if all_digests_are_known(&packages)? {
+                let verify = || verify(&packages);
+                side_by_side(verify, || transaction.command(&VERIFY_NOTHING)?.run())
+            } else {
+                transaction.command(&[])?.run()
+            }
+        }
     }
 }
 
@@ -107,23 +130,31 @@ fn all_digests_are_known(packages: &[Package]) -> Result<bool> {
     Ok(true)
 }
 
-/// Runs rpm, and verifies the packages on the other processors meanwhile. A package that is not what it should be
-/// fails the stage whatever rpm made of it.
-fn side_by_side(packages: &[Package], rpm: impl FnOnce() -> Result<()>) -> Result<()> {
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+/// Verifies the packages on the processors that rpm leaves free.
+fn verify(packages: &[Package]) -> Result<()> {
     let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads((threads - 1).max(1))
+        .num_threads((processors() - 1).max(1))
         .build()
         .context("starting threads")?;
-    let (verified, installed) = std::thread::scope(|scope| {
-        let verifying = scope.spawn(|| pool.install(|| packages.par_iter().try_for_each(verify)));
-        let installed = rpm();
-        (verifying.join(), installed)
-    });
-    verified.map_err(|_| anyhow::anyhow!("verifying the packages panicked"))??;
-    installed
+    let verify = |package: &Package| CheckedPayload::open(package)?.finish();
+    pool.install(|| packages.par_iter().try_for_each(verify))
 }
 
-fn verify(package: &Package) -> Result<()> {
-    CheckedPayload::open(package)?.finish()
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Runs rpm, and does something else meanwhile. A package that is not what it should be fails the stage whatever rpm
+/// made of it.
+fn side_by_side(
+    work: impl FnOnce() -> Result<()> + Send,
+    rpm: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let (worked, installed) = std::thread::scope(|scope| {
+        let worker = scope.spawn(work);
+        let installed = rpm();
+        (worker.join(), installed)
+    });
+    worked.map_err(|_| anyhow::anyhow!("working beside rpm panicked"))??;
+    installed
 }

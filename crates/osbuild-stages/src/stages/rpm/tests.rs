@@ -75,7 +75,10 @@ with_rpm! {
     keys_come_from_options_and_from_the_tree
     a_set_that_does_not_fit_is_refused_with_what_rpm_says
     a_damaged_package_is_named
+    a_set_without_scripts_comes_out_as_rpm_unpacks_it
+    what_only_rpm_does_right_is_left_to_it
     the_masks_and_marks_are_there_only_during_the_transaction
+    links_of_the_tree_do_not_lead_out_of_it
 }
 
 mod bodies {
@@ -308,6 +311,249 @@ mod bodies {
             ran.error(),
             "ValueError: reading the package INPUTS/packages/sha256:00: it is no RPM package"
         );
+    }
+
+    /// Everything that a set may have and still be unpacked here.
+    fn plain_set() -> Vec<Package> {
+        let big = "many bytes\n".repeat(30_000);
+        vec![
+            Package::new("base")
+                .entry("%dir /usr")
+                .entry("%dir /usr/share")
+                .entry("%dir %attr(0700,mail,mail) /var/mail")
+                .entry("%ghost /var/ghost")
+                .file("/var/ghost", "")
+                .file("/usr/share/big", &big),
+            Package::new("names")
+                .line("Requires: base")
+                .entry("%dir /usr/share")
+                .entry("%dir /usr/share/names/empty")
+                .file_as(
+                    "%attr(2755,mail,mail)",
+                    "/usr/share/names/one",
+                    "many names\n",
+                )
+                .file_as(
+                    "%attr(2755,mail,mail)",
+                    "/usr/share/names/two",
+                    "= /usr/share/names/one",
+                )
+                .file_as(
+                    "%attr(2755,mail,mail)",
+                    "/usr/bin/three",
+                    "= /usr/share/names/one",
+                )
+                .file_as("", "/usr/bin/link", "-> ../share/names/one"),
+            Package::new("conf")
+                .file_as(
+                    "%config(noreplace) %attr(4711,root,mail)",
+                    "/etc/conf.d/conf",
+                    "",
+                )
+                .file_as("%doc", "/usr/share/doc/conf/readme", "read me\n"),
+        ]
+    }
+
+    const ACCOUNTS: [(&str, &str); 2] = [
+        ("etc/passwd", "root:x:0:0::/:\nmail:x:8:12::/:\n"),
+        ("etc/group", "root:x:0:\nmail:x:12:\n"),
+    ];
+
+    pub(super) fn a_set_without_scripts_comes_out_as_rpm_unpacks_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = build(&plain_set(), directory.path()).unwrap();
+        let with_accounts = |test: StageTest| {
+            ACCOUNTS
+                .into_iter()
+                .fold(test, |test, (path, text)| test.file(path, text))
+        };
+        let here = with_accounts(with_files(&files, &json!({}), &json!({})));
+        let ran = here.run().success();
+        assert!(ran.log.contains(" --justdb "), "{}", ran.log);
+        assert!(
+            ran.tree.contains("usr/bin/three 2755 8:12 "),
+            "{}",
+            ran.tree
+        );
+        let numbers = |path: &str| {
+            let meta = fs_err::metadata(here.path(path)).unwrap();
+            std::os::unix::fs::MetadataExt::ino(&meta)
+        };
+        assert_eq!(numbers("usr/bin/three"), numbers("usr/share/names/two"));
+
+        // An option that changes nothing for this set, but has rpm unpack it.
+        let options = json!({"install_langs": ["en_US"]});
+        let there = with_accounts(with_files(&files, &json!({}), &options));
+        let by_rpm = there.run().success();
+        assert!(
+            by_rpm
+                .log
+                .contains("\nrpm unpacks the packages: files are left out\n")
+        );
+        let without_database = |tree: &str| -> Vec<String> {
+            let lines = tree.lines().filter(|line| !line.contains("sysimage/rpm/"));
+            lines.map(str::to_owned).collect()
+        };
+        assert_eq!(without_database(&ran.tree), without_database(&by_rpm.tree));
+        assert_eq!(ran.metadata, by_rpm.metadata);
+        assert_eq!(database(&here), database(&there));
+        assert_eq!(times(&here), times(&there));
+        for test in [&here, &there] {
+            let verified = rpm(test, &["-Va"]);
+            assert_eq!(verified, "", "rpm -Va");
+        }
+    }
+
+    /// Asks the rpm of this machine about the tree of a test.
+    fn rpm(test: &StageTest, arguments: &[&str]) -> String {
+        let output = std::process::Command::new("rpm")
+            .arg("--root")
+            .arg(test.tree())
+            .args(["--dbpath", DATABASE])
+            .args(arguments)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Everything that the database has, but for when packages were installed and in which order.
+    fn database(test: &StageTest) -> Vec<String> {
+        let xml = rpm(test, &["-qa", "--xml"]);
+        let mut packages: Vec<String> = xml
+            .split("</rpmHeader>")
+            .map(|package| {
+                let mut skip = 0;
+                let lines = package.lines().filter(|line| {
+                    if line.contains("\"Installtime\"") || line.contains("\"Installtid\"") {
+                        skip = 3;
+                    }
+                    skip = u32::saturating_sub(skip, 1);
+                    skip == 0
+                });
+                lines.collect::<Vec<_>>().join("\n")
+            })
+            .collect();
+        packages.sort();
+        packages
+    }
+
+    /// The times of what packages brought; those of directories are of the last entry that was made in them.
+    fn times(test: &StageTest) -> Vec<(String, i64)> {
+        let names = rpm(test, &["-qa", "--qf", "[%{FILENAMES}\n]"]);
+        let mut times = Vec::new();
+        for name in names.lines().filter(|name| !name.contains("ghost")) {
+            let meta = fs_err::symlink_metadata(test.path(name)).unwrap();
+            let is_empty = || fs_err::read_dir(test.path(name)).unwrap().count() == 0;
+            if !meta.is_dir() || is_empty() {
+                times.push((
+                    name.to_owned(),
+                    std::os::unix::fs::MetadataExt::mtime(&meta),
+                ));
+            }
+        }
+        times.sort();
+        times
+    }
+
+    pub(super) fn what_only_rpm_does_right_is_left_to_it() {
+        let plain = || Package::new("a").file("/usr/a", "");
+        let script = || plain().lua("posttrans", "", "x = 1");
+        let trigger = || plain().lua("filetriggerin", "-- /usr", "x = 1");
+        let private = || Package::new("b").entry("%dir %attr(0700,root,root) /usr/x");
+        let public = || plain().entry("%dir %attr(0755,root,root) /usr/x");
+        let same = || Package::new("b").file("/usr/a", "");
+        for (packages, expected) in [
+            (vec![script()], "`a` has scripts"),
+            (vec![trigger()], "`a` has scripts"),
+            (vec![plain(), same()], "`/usr/a` is in several packages"),
+            (vec![plain().line("Obsoletes: b")], "`a` obsoletes others"),
+            (vec![plain().line("Provides: user(x)")], "`a` makes users"),
+            (
+                vec![plain().file_as("%attr(0644,nobody,root)", "/usr/b", "")],
+                "`a` has files of unknown users",
+            ),
+            (
+                vec![plain().file_as("%caps(cap_net_raw=ep)", "/usr/ping", "")],
+                "`/usr/ping` of `a` has capabilities",
+            ),
+            (
+                vec![plain().file("/etc/passwd", "")],
+                "`/etc/passwd` of `a` decides who owns files",
+            ),
+            (
+                vec![plain().entry("%dir /proc/x")],
+                "`/proc/x` of `a` is in a file system of the kernel",
+            ),
+        ] {
+            let ran = stage(&packages, None, &json!({}), &json!({})).run();
+            let line = format!("\nrpm unpacks the packages: {expected}\n");
+            assert!(ran.log.contains(&line), "{expected}\n{}", ran.log);
+            assert!(!ran.log.contains("--justdb"), "{}", ran.log);
+        }
+        // rpm says that directories may differ, and goes by the last.
+        stage(&[public(), private()], None, &json!({}), &json!({})).run();
+
+        // Built apart, or the one would be a file of the other's root.
+        let link = [plain().file_as("", "/usr/lib64", "-> lib")];
+        let through = [Package::new("b").file("/usr/lib64/b", "")];
+        let directory = tempfile::tempdir().unwrap();
+        let files = [&link, &through].map(|package| build(package, directory.path()).unwrap());
+        let ran = with_files(&files.concat(), &json!({}), &json!({})).run();
+        let expected = "`/usr/lib64` is a link or a file, and a directory elsewhere";
+        assert!(ran.log.contains(expected), "{}", ran.log);
+
+        let test = || stage(&[plain()], None, &json!({}), &json!({}));
+        let ran = test().file("usr/a", "there before").run();
+        assert!(
+            ran.log.contains("the tree has `/usr/a` already"),
+            "{}",
+            ran.log
+        );
+        let twice = test();
+        twice.run().success();
+        let ran = twice.run();
+        assert!(
+            ran.log.contains("the tree has `/usr/a` already"),
+            "{}",
+            ran.log
+        );
+    }
+
+    pub(super) fn links_of_the_tree_do_not_lead_out_of_it() {
+        let package = Package::new("a").file("/etc/x/a", "");
+        let outside = tempfile::tempdir().unwrap();
+        let target = outside.path().to_str().unwrap();
+        for (link, expected) in [
+            (
+                "usr",
+                "ValueError: the database /usr/lib/sysimage/rpm is outside the tree",
+            ),
+            (
+                "usr/lib/sysimage",
+                "ValueError: the database /usr/lib/sysimage/rpm is outside the tree",
+            ),
+        ] {
+            let test = stage(std::slice::from_ref(&package), None, &json!({}), &json!({}));
+            let test = if link == "usr" {
+                test
+            } else {
+                test.directory("usr/lib")
+            };
+            assert_eq!(test.symlink(link, target).run().error(), expected);
+        }
+        for link in ["etc", "etc/x", "dev", "etc/machine-id", "var", "var/lib"] {
+            let test = stage(
+                std::slice::from_ref(&package),
+                None,
+                &json!({}),
+                &json!({"disable_dracut": true}),
+            );
+            let parent = link.rsplit_once('/').map(|(parent, _)| parent);
+            let test = parent.into_iter().fold(test, StageTest::directory);
+            // Whether rpm can do anything with such a tree is its business.
+            test.symlink(link, target).run();
+        }
+        assert_eq!(fs_err::read_dir(outside.path()).unwrap().count(), 0);
     }
 
     pub(super) fn the_masks_and_marks_are_there_only_during_the_transaction() {
