@@ -22,7 +22,9 @@ const META_PATH: &str = "/run/osbuild/meta";
 /// The arguments document, as the engine writes it; services may add keys of their own to their replies.
 #[derive(Clone, Debug, Deserialize)]
 struct Arguments {
-    tree: PathBuf,
+    /// Absent for a stage that works on devices alone.
+    tree: Option<PathBuf>,
+    #[serde(default)]
     paths: Paths,
     #[serde(default)]
     devices: Map<String, Value>,
@@ -36,7 +38,8 @@ struct Arguments {
     meta: Map<String, Value>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
 struct Paths {
     devices: PathBuf,
     inputs: PathBuf,
@@ -129,11 +132,14 @@ impl StageContext {
 
     /// Returns where the tree is; to act on files in it use [`Self::tree_path`].
     pub fn tree(&self) -> &Path {
-        &self.arguments.tree
+        self.arguments.tree.as_deref().unwrap_or(Path::new(""))
     }
 
-    /// Opens the tree for file work that links inside it can not lead astray.
+    /// Opens the tree for file work that links inside it can not lead astray; one that is not there yet is made.
     pub fn tree_path(&self) -> Result<TreeRoot> {
+        if !self.tree().exists() {
+            fs_err::create_dir_all(self.tree())?;
+        }
         TreeRoot::open(self.tree())
     }
 

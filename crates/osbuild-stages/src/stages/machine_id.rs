@@ -1,6 +1,6 @@
 //! Decides what the first boot does with the machine id.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use osbuild_stage_api::{ExitWith, StageContext, StageModule};
 use serde::Deserialize;
 
@@ -16,32 +16,25 @@ const FILE: &str = "/etc/machine-id";
 #[serde(deny_unknown_fields)]
 struct Options {
     #[serde(rename = "first-boot")]
-    first_boot: FirstBoot,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum FirstBoot {
-    Yes,
-    No,
-    Preserve,
+    first_boot: String,
 }
 
 fn run(context: &StageContext) -> Result<()> {
     let options: Options = context.options()?;
     let tree = context.tree_path()?;
-    match options.first_boot {
+    match options.first_boot.as_str() {
         // systemd since 247 takes this for a first boot; an empty file means any other boot.
-        FirstBoot::Yes => tree.write(FILE, "uninitialized\n"),
-        FirstBoot::No => tree.write(FILE, ""),
-        FirstBoot::Preserve if tree.is_file(FILE)? => Ok(()),
-        FirstBoot::Preserve => {
+        "yes" => tree.write(FILE, "uninitialized\n"),
+        "no" => tree.write(FILE, ""),
+        "preserve" if tree.is_file(FILE)? => Ok(()),
+        "preserve" => {
             let file = format!("{}{FILE}", context.tree().display());
             context.log(format_args!(
                 "{file} cannot be preserved, it does not exist"
             ));
             Err(ExitWith(1).into())
         }
+        mode => bail!("unexpected machine-id mode '{mode}'"),
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) const STAGE: StageModule = StageModule::new::<Options>(
     run,
 );
 
-const PROGRAM: &str = "/usr/bin/autotailor";
+const PROGRAM: &str = "autotailor";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

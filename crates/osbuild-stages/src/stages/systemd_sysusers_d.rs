@@ -3,9 +3,10 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use osbuild_stage_api::{StageContext, StageModule};
 use serde::Deserialize;
+use serde_json::Value;
 
 pub(crate) const STAGE: StageModule = StageModule::new::<Options>(
     "org.osbuild.systemd-sysusers.d",
@@ -22,7 +23,7 @@ const REST_MAX: usize = 31;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Options {
-    config: Config,
+    config: Option<Config>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -32,8 +33,9 @@ struct Config {
     path_prefix: String,
     #[serde(default)]
     filename: String,
+    /// Decoded once the rest is known to be there.
     #[serde(default)]
-    entries: Vec<Entry>,
+    entries: Value,
 }
 
 /// The schema lets unknown keys pass here, and so does upstream.
@@ -59,6 +61,7 @@ fn dash() -> String {
 
 fn run(context: &StageContext) -> Result<()> {
     let Options { config } = context.options()?;
+    let config = config.context("'config' is required")?;
     let directory = match config.path_prefix.as_str() {
         "etc" => "etc/sysusers.d",
         _ => "usr/lib/sysusers.d",
@@ -69,9 +72,12 @@ fn run(context: &StageContext) -> Result<()> {
         Path::new(name).extension() == Some(OsStr::new("conf")),
         "Name of file '{name}' needs to have .conf file extension"
     );
-    ensure!(!config.entries.is_empty(), "'entries' is required");
-    config.entries.iter().try_for_each(check)?;
-    let text: String = config.entries.iter().map(line).collect();
+    let entries: Option<Vec<Entry>> =
+        serde_json::from_value(config.entries).context("reading `entries`")?;
+    let entries = entries.unwrap_or_default();
+    ensure!(!entries.is_empty(), "'entries' is required");
+    entries.iter().try_for_each(check)?;
+    let text: String = entries.iter().map(line).collect();
     let file = format!("{directory}/{name}");
     context.tree_path()?.write(&file, text)?;
     context.log(format_args!("Wrote file '{file}'"));

@@ -6,7 +6,9 @@ use std::path::Path;
 use indexmap::IndexMap;
 use osbuild_stage_api::{ExitWith, StageContext, StageError, StageModule, accounts};
 use serde::Deserialize;
-use serde_json::Number;
+use serde_json::{Number, Value};
+
+use crate::shared::ini::python_str;
 
 pub(crate) const STAGE: StageModule =
     StageModule::new::<Options>("org.osbuild.users", include_str!("users.meta.json"), run);
@@ -32,7 +34,8 @@ struct User {
     password: Option<String>,
     key: Option<String>,
     keys: Option<Vec<String>>,
-    expiredate: Option<Number>,
+    /// A number, but a text that has one in it does as well.
+    expiredate: Option<Value>,
     #[serde(default)]
     force_password_reset: bool,
 }
@@ -160,7 +163,7 @@ fn login(user: &User) -> Vec<String> {
         arguments.extend(["--password".to_owned(), password.clone()]);
     }
     if let Some(expiredate) = &user.expiredate {
-        arguments.extend(["--expiredate".to_owned(), expiredate.to_string()]);
+        arguments.extend(["--expiredate".to_owned(), python_str(expiredate)]);
     }
     arguments
 }
