@@ -29,8 +29,8 @@ use crate::run_build::{
     BuildOptions, become_builder, export_destination, open_store, run_build, run_directory,
 };
 use crate::{
-    abbreviation, cache_command, diff_command, explain_command, manifest_command, recipe_commands,
-    tell, usage_error,
+    abbreviation, cache_command, diff_command, documentation_command, explain_command,
+    manifest_command, modules_command, recipe_commands, tell, usage_error,
 };
 
 /// Parses the command line and does what it says.
@@ -43,6 +43,11 @@ pub(crate) fn run_command_line() -> Result<(), Failures> {
         Some(Command::Diff(arguments)) => diff_command::run(arguments),
         Some(Command::Explain(arguments)) => explain_command::run(arguments),
         Some(Command::Cache(arguments)) => cache_command::run(arguments),
+        Some(Command::Modules(arguments)) => modules_command::run(arguments),
+        Some(Command::Completions(arguments)) => {
+            documentation_command::print_completions(arguments)
+        }
+        Some(Command::ManPages(arguments)) => documentation_command::write_man_pages(arguments),
         None => manifest_command::run(&line.manifest),
     }
 }

@@ -10,7 +10,9 @@ use osbuild_manifest::value::Value;
 use osbuild_store::MaximumSize;
 
 use crate::cache_command::CacheArguments;
+use crate::documentation_command::{CompletionsArguments, ManPagesArguments};
 use crate::explain_command::ExplainArguments;
+use crate::modules_command::arguments::ModulesArguments;
 use crate::store_place::default_store;
 
 /// Builds operating-system images.
@@ -56,6 +58,13 @@ pub(crate) enum Command {
     Cache(CacheArguments),
     /// Compare two trees, archives or disk images; exit code 1 if they differ
     Diff(DiffArguments),
+    /// List and explain the modules, or write them as a library directory
+    Modules(ModulesArguments),
+    /// Print completions of the command line for a shell
+    Completions(CompletionsArguments),
+    /// Write the man pages, for packages
+    #[command(hide = true)]
+    ManPages(ManPagesArguments),
 }
 
 /// `osbuild MANIFEST`.

@@ -7,12 +7,15 @@ mod build_command;
 mod cache_command;
 mod command_line;
 mod diff_command;
+mod documentation_command;
 mod explain_command;
 mod failure;
 mod interrupts;
 mod manifest_command;
 mod manifest_document;
 mod mistaken_kind;
+mod module_service;
+mod modules_command;
 mod monitor;
 mod printable;
 mod recipe_commands;
@@ -28,6 +31,9 @@ fn main() -> ExitCode {
     // Process 1 of a sandbox, a module inside it, or the command line: decided by argv[0], before
     // anything else is looked at.
     osbuild_sandbox::init::main_if_requested();
+    if let Some(code) = module_service::run_if_requested() {
+        return code;
+    }
     if let Some(code) = diff_command::run_if_requested() {
         return code;
     }
