@@ -227,6 +227,10 @@ pub(crate) fn load_for_build(
         return Err(failure.into());
     }
     let errors = validate(&manifest.document, catalog);
+    for warning in catalog.metadata_warnings() {
+        tell::note(&format!("warning: {warning}"));
+    }
+    catalog.check_metadata()?;
     if !errors.is_empty() {
         return Err(manifest.failures(&errors));
     }

@@ -52,10 +52,6 @@ pub(crate) fn run(arguments: &ManifestArguments) -> Result<(), Failures> {
         return Err(Failures::already_told(FailureKind::Document));
     }
     check(&document, &catalog, arguments, style)?;
-    for warning in catalog.metadata_warnings() {
-        tell::note(&format!("WARNING: {warning}"));
-    }
-    catalog.check_metadata()?;
     let manifest = document.resolve(&catalog)?;
     check_exports(&manifest, &arguments.export, style)?;
     let checkpoints = matching_stages(&manifest, &arguments.checkpoint);
@@ -200,6 +196,11 @@ fn check(
     style: Style,
 ) -> Result<(), Failures> {
     let errors = validate(&manifest.document, catalog);
+    // A module that counts as absent for its metadata is among the errors: the reason comes first.
+    for warning in catalog.metadata_warnings() {
+        tell::note(&format!("WARNING: {warning}"));
+    }
+    catalog.check_metadata()?;
     if errors.is_empty() {
         return Ok(());
     }

@@ -77,7 +77,7 @@ impl Drop for Mounted<'_> {
     }
 }
 
-fn in_small_disk(test: &str, body: impl FnOnce(&Workplace)) {
+pub(crate) fn in_small_disk(test: &str, body: impl FnOnce(&Workplace)) {
     in_private_mounts(test, || {
         let workplace = with_small_disk();
         let _mounted = Mounted(&workplace);

@@ -18,6 +18,7 @@ mod bad_packages;
 mod checkpoints;
 mod exports;
 mod failing_stages;
+mod foreign_modules;
 mod full_disk;
 mod interruption;
 mod missing_means;
