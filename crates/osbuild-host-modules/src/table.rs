@@ -40,15 +40,33 @@ pub static HOST_MODULES: &[HostModule] = &[
     },
     HostModule {
         kind: ModuleKind::Input,
+        name: "org.osbuild.noop",
+        meta: include_str!("inputs/noop.meta.json"),
+        code: Code::Input(&inputs::Noop),
+    },
+    HostModule {
+        kind: ModuleKind::Input,
         name: "org.osbuild.tree",
         meta: include_str!("inputs/tree.meta.json"),
         code: Code::Input(&inputs::Tree),
     },
     HostModule {
         kind: ModuleKind::Mount,
+        name: "org.osbuild.bind",
+        meta: include_str!("mounts/bind.meta.json"),
+        code: Code::Mount(&mounts::Bind),
+    },
+    HostModule {
+        kind: ModuleKind::Mount,
         name: "org.osbuild.btrfs",
         meta: include_str!("mounts/btrfs.meta.json"),
         code: Code::Mount(&mounts::Btrfs),
+    },
+    HostModule {
+        kind: ModuleKind::Mount,
+        name: "org.osbuild.erofs",
+        meta: include_str!("mounts/erofs.meta.json"),
+        code: Code::Mount(&mounts::Erofs),
     },
     HostModule {
         kind: ModuleKind::Mount,
@@ -61,6 +79,18 @@ pub static HOST_MODULES: &[HostModule] = &[
         name: "org.osbuild.fat",
         meta: include_str!("mounts/fat.meta.json"),
         code: Code::Mount(&mounts::Fat),
+    },
+    HostModule {
+        kind: ModuleKind::Mount,
+        name: "org.osbuild.noop",
+        meta: include_str!("mounts/noop.meta.json"),
+        code: Code::Mount(&mounts::Noop),
+    },
+    HostModule {
+        kind: ModuleKind::Mount,
+        name: "org.osbuild.squashfs",
+        meta: include_str!("mounts/squashfs.meta.json"),
+        code: Code::Mount(&mounts::Squashfs),
     },
     HostModule {
         kind: ModuleKind::Mount,

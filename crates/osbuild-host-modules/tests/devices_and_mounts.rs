@@ -405,3 +405,122 @@ fn a_mount_that_is_gone_already_is_no_error() {
         assert!(!is_attached(&disk));
     });
 }
+
+/// Makes an image of a folder with one file, and mounts it.
+fn read_only_round_trip(module: &str, program: &str, reversed: bool) {
+    let setting = Setting::new();
+    let content = setting.tree.join("content");
+    fs_err::create_dir(&content).unwrap();
+    fs_err::write(content.join("file"), "packed").unwrap();
+    let disk = setting.tree.join("disk.img");
+    let mut paths = [&content, &disk];
+    if reversed {
+        paths.reverse();
+    }
+    run(Command::new(program).args(paths).stdout(Stdio::null()));
+    let open = setting.open(&json!({"filename": "disk.img"})).unwrap();
+    let mounted = setting
+        .mount(module, &open.path, "/packed", &json!({}))
+        .unwrap();
+    let place = setting.mounts.join("packed");
+    assert_eq!(mounted.path.as_deref(), Some(place.as_path()));
+    assert_eq!(
+        fs_err::read_to_string(place.join("file")).unwrap(),
+        "packed"
+    );
+    fs_err::write(place.join("new"), "").unwrap_err();
+    drop(mounted);
+    assert!(!place.join("file").exists());
+}
+
+#[test]
+fn squashfs_round_trip() {
+    needs![
+        root,
+        tool("unshare"),
+        tool("mksquashfs"),
+        kernel_filesystem("squashfs")
+    ];
+    in_private_mounts("squashfs_round_trip", || {
+        read_only_round_trip("org.osbuild.squashfs", "mksquashfs", false);
+    });
+}
+
+#[test]
+fn erofs_round_trip() {
+    needs![
+        root,
+        tool("unshare"),
+        tool("mkfs.erofs"),
+        kernel_filesystem("erofs")
+    ];
+    in_private_mounts("erofs_round_trip", || {
+        read_only_round_trip("org.osbuild.erofs", "mkfs.erofs", true);
+    });
+}
+
+#[test]
+fn a_mount_of_nothing_is_an_empty_folder() {
+    needs![root, tool("unshare")];
+    in_private_mounts("a_mount_of_nothing_is_an_empty_folder", || {
+        let setting = Setting::new();
+        let before = mount_table();
+        let mounted = setting
+            .mount("org.osbuild.noop", "none", "/a/b", &json!({"any": "thing"}))
+            .unwrap();
+        assert_eq!(mounted.path, Some(setting.mounts.join("a/b")));
+        assert!(setting.mounts.join("a/b").is_dir());
+        assert_eq!(mount_table(), before);
+    });
+}
+
+#[test]
+fn mounts_are_shown_in_the_tree_until_the_guard_goes() {
+    needs![root, tool("unshare")];
+    in_private_mounts("mounts_are_shown_in_the_tree_until_the_guard_goes", || {
+        let setting = Setting::new();
+        fs_err::create_dir_all(setting.mounts.join("disk/etc")).unwrap();
+        fs_err::write(setting.mounts.join("disk/etc/conf"), "mounted").unwrap();
+        fs_err::create_dir(setting.tree.join("seen")).unwrap();
+        // Links of a tree lead nowhere else.
+        fs_err::os::unix::fs::symlink("/seen", setting.tree.join("link")).unwrap();
+        for (source, target, file) in [
+            ("mount://", "tree://", "disk/etc/conf"),
+            ("mount://disk", "tree://seen", "seen/etc/conf"),
+            ("mount:///disk/etc", "tree:///link/", "seen/conf"),
+        ] {
+            let mounted = setting
+                .mount(
+                    "org.osbuild.bind",
+                    "none",
+                    target,
+                    &json!({"source": source}),
+                )
+                .unwrap();
+            assert!(mounted.path.is_none());
+            let file = setting.tree.join(file);
+            assert_eq!(
+                fs_err::read_to_string(&file).unwrap(),
+                "mounted",
+                "{target}"
+            );
+            drop(mounted);
+            assert!(!file.exists(), "{target}");
+        }
+        for (source, target, expected) in [
+            ("mount://none", "tree://", "finding mount://none"),
+            ("mount://", "tree://none", "finding tree://none"),
+            (
+                "disk",
+                "tree://",
+                "`disk` begins with neither tree:// nor mount://",
+            ),
+        ] {
+            let options = json!({"source": source});
+            let error = setting
+                .mount("org.osbuild.bind", "none", target, &options)
+                .unwrap_err();
+            assert_eq!(error.to_string(), expected);
+        }
+    });
+}

@@ -189,3 +189,26 @@ fn pipelines_that_are_not_there_are_named() {
         "the reference to pipeline aa names no `file`"
     );
 }
+
+#[test]
+fn an_input_of_nothing_tells_the_references() {
+    let (_directory, objects, target) = setting();
+    let references = [("md5:00", json!({"a": 1})), ("anything", json!({}))];
+    let mapped = map(
+        "org.osbuild.noop",
+        "org.osbuild.source",
+        &references,
+        &target,
+        &objects,
+    )
+    .unwrap();
+    assert_eq!(mapped.path, target);
+    assert_eq!(
+        mapped.data,
+        Some(json!({"refs": {"md5:00": {"a": 1}, "anything": {}}}))
+    );
+    assert_eq!(
+        osbuild_testing::tree::describe(&target).unwrap(),
+        "empty/ 0755\n"
+    );
+}

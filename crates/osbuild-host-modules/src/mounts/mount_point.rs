@@ -33,6 +33,18 @@ impl MountPoint {
             directory = enter(root_directory.as_fd(), directory.as_fd(), &path)
                 .with_context(|| format!("making the mount point `{target}`"))?;
         }
+        Self::of(directory)
+    }
+
+    /// Finds a directory below `root`, which must be there.
+    pub(super) fn find(root: &Path, target: &str) -> Result<Self> {
+        let root = fs_err::File::open(root)?;
+        let target = target.trim_matches('/');
+        let path = if target.is_empty() { "." } else { target };
+        Self::of(open(root.as_fd(), Path::new(path))?)
+    }
+
+    fn of(directory: OwnedFd) -> Result<Self> {
         let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
         let path = fs_err::read_link(link)?;
         Ok(Self { directory, path })
@@ -82,5 +94,21 @@ mod tests {
             make("/a/../../x").unwrap_err().to_string(),
             "the mount target `/a/../../x` leads upwards"
         );
+    }
+
+    #[test]
+    fn what_is_found_is_inside_and_nothing_is_made() {
+        let root = tempfile::tempdir().unwrap();
+        let root = fs_err::canonicalize(root.path()).unwrap();
+        fs_err::create_dir(root.join("real")).unwrap();
+        fs_err::os::unix::fs::symlink("/real", root.join("link")).unwrap();
+        let find = |target: &str| MountPoint::find(&root, target).map(|point| point.path);
+        assert_eq!(find("").unwrap(), root);
+        assert_eq!(find("/real/").unwrap(), root.join("real"));
+        assert_eq!(find("link").unwrap(), root.join("real"));
+        // The root is where going upwards ends.
+        assert_eq!(find("../../real").unwrap(), root.join("real"));
+        find("missing").unwrap_err();
+        assert!(!root.join("missing").exists());
     }
 }
