@@ -8,6 +8,7 @@
 //!
 //! See <https://github.com/opencontainers/image-spec>.
 
+use std::fmt::Write;
 use std::io::Read;
 use std::path::Path;
 use std::time::SystemTime;
@@ -159,8 +160,11 @@ fn sha256(path: &Path) -> Result<String> {
         }
         digest.update(&piece[..length]);
     }
-    let bytes = digest.finalize();
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    let mut text = String::new();
+    for byte in digest.finalize() {
+        write!(text, "{byte:02x}").context("writing to a string")?;
+    }
+    Ok(text)
 }
 
 impl Config {

@@ -103,7 +103,7 @@ mod tests {
         needs![tool("mkfs.ext4")];
         let test = StageTest::new(&ASSEMBLER, options("ext4", 1 << 20)).input(
             "tree",
-            &[("big", &[7; 3 << 20])],
+            &[("big", &vec![7; 3 << 20])],
             Value::Null,
         );
         assert!(
