@@ -23,7 +23,12 @@ const KNOWN: [&str; 11] = [
 /// How files begin that are about to get their name.
 const NEW_FILE: &str = ".new-";
 
-/// Refuses a directory that is neither a store nor empty.
+/// Directories that a store takes things out of.
+const MANAGED: [&str; 4] = ["objects", "stage", "steps", "tmp"];
+
+/// Refuses a directory of someone else's in which a store would remove things.
+///
+/// One that merely holds other files, a manifest for one, becomes a store as it does upstream; they are left alone.
 pub(crate) fn refuse_foreign(root: &Path) -> Result<()> {
     if root.parent().is_none() {
         bail!("it is the top of the file system: name a directory of its own with --store");
@@ -33,24 +38,24 @@ pub(crate) fn refuse_foreign(root: &Path) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let mut foreign = None;
-    for entry in entries {
-        let name = entry?.file_name();
-        let text = name.to_string_lossy();
-        let is_known = KNOWN.contains(&&*text) || text.starts_with(NEW_FILE);
-        // These are emptied, and are usual names elsewhere.
-        let is_emptied = text == "tmp" || text == "stage";
-        if !is_known || (is_emptied && !root.join("objects").is_dir()) {
-            foreign = Some(text.into_owned());
-        }
-    }
+    let names = entries
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<Vec<_>>>()?;
+    let has = |name: &str| names.iter().any(|other| other == name);
+    let Some(managed) = MANAGED.into_iter().find(|name| has(name)) else {
+        return Ok(());
+    };
+    let is_known = |name: &str| KNOWN.contains(&name) || name.starts_with(NEW_FILE);
+    let foreign = names.iter().find(|name| !is_known(name));
+    let is_begun = foreign.is_none() && root.join("objects").is_dir();
     // Looked for last: another build may be making the store just now.
-    match foreign {
-        Some(name) if !root.join("cache.info").is_file() => bail!(
-            "it is no store and not empty, `{name}` is in it: name an empty directory, or a new one, with --store"
-        ),
-        _ => Ok(()),
+    if is_begun || root.join("cache.info").is_file() {
+        return Ok(());
     }
+    let name = foreign.map_or(managed, String::as_str);
+    bail!(
+        "it is no store and not empty, `{name}` is in it: name an empty directory, or a new one, with --store"
+    )
 }
 
 #[cfg(test)]

@@ -226,6 +226,18 @@ fn what_is_not_a_store_is_left_alone() {
     }
 }
 
+/// Upstream makes a store beside whatever is there; its own tests keep the manifest in it.
+#[test]
+fn a_directory_with_other_files_becomes_a_store_and_keeps_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let letter = directory.path().join("manifest.json");
+    fs_err::write(&letter, "{}").unwrap();
+    for _ in 0..2 {
+        drop(Store::open(directory.path(), &StoreOptions::default()).unwrap());
+    }
+    assert_eq!(fs_err::read_to_string(&letter).unwrap(), "{}");
+}
+
 /// Tools put downloads there before the first build.
 #[test]
 fn a_directory_with_downloads_alone_becomes_a_store() {
