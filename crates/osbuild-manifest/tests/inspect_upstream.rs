@@ -3,10 +3,6 @@
 //! Needs `UPSTREAM`, a checkout, and `OSBUILD_INSPECT_EXPECTED`, the recorded answers (JSON, unpacked).
 
 #![expect(clippy::unwrap_used, reason = "in a helper, too, it fails the test")]
-#![expect(
-    clippy::print_stdout,
-    reason = "whoever runs it by hand wants to know how much was compared"
-)]
 
 mod directory_index;
 mod upstream_checkout;

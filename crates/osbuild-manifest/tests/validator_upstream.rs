@@ -5,10 +5,6 @@
 //! `OSBUILD_VALUES` says how many values to try for each schema.
 
 #![expect(clippy::unwrap_used, reason = "in a helper, too, it fails the test")]
-#![expect(
-    clippy::print_stdout,
-    reason = "whoever runs it by hand wants to know how much was compared"
-)]
 
 mod directory_index;
 mod upstream_checkout;
