@@ -43,6 +43,9 @@ sgdisk gdisk gdisk
 grub-mkimage grub-common grub2-tools
 /usr/lib/grub/i386-pc/boot.img grub-pc-bin grub2-pc-modules
 mksquashfs squashfs-tools squashfs-tools
+mkfs.erofs erofs-utils erofs-utils
+bzip2 bzip2 bzip2
+xz xz-utils xz
 strace strace strace
 rpm rpm rpm
 rpmbuild rpm rpm-build

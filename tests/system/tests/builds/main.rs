@@ -12,6 +12,7 @@ mod leftovers;
 mod manifests;
 mod workplace;
 
+mod assemblers;
 mod bad_documents;
 mod bad_mirrors;
 mod bad_packages;
