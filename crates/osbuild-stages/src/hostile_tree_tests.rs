@@ -23,6 +23,7 @@ const WITHOUT_FILES: &[&str] = &[
     "org.osbuild.chown",                  // inside a chroot
     "org.osbuild.deb",                    // has a test of its own: it needs packages
     "org.osbuild.disk",                   // has a test of its own: it needs trees
+    "org.osbuild.dnf",                    // runs a program that changes into the tree
     "org.osbuild.error",                  // does nothing
     "org.osbuild.firewall",               // inside a chroot
     "org.osbuild.groups",                 // `groupadd --root`, which changes into the tree
@@ -39,6 +40,7 @@ const WITHOUT_FILES: &[&str] = &[
     "org.osbuild.sfdisk",                 // writes to a device
     "org.osbuild.sgdisk",                 // writes to a device
     "org.osbuild.write-device",           // writes to a device
+    "org.osbuild.yum",                    // runs a program that changes into the tree
 ];
 
 /// How a stage is run: its options, what must be there before, and the programs it calls.

@@ -16,6 +16,7 @@ pub(crate) mod only_file;
 pub(crate) mod ostree_deployment;
 pub(crate) mod python_json;
 pub(crate) mod python_yaml;
+pub(crate) mod package_repository;
 pub(crate) mod qemu_img;
 pub(crate) mod remove_tree;
 pub(crate) mod secret_file;

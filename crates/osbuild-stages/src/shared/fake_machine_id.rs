@@ -14,17 +14,28 @@ const MODE: u32 = 0o444;
 #[derive(Debug)]
 pub(crate) struct FakeMachineId<'a> {
     tree: &'a TreeRoot,
+    is_ours: bool,
 }
 
 impl<'a> FakeMachineId<'a> {
     /// Makes one unless the tree has one.
     pub(crate) fn make_if_missing(tree: &'a TreeRoot) -> Result<Self> {
-        if !tree.exists(FILE)? {
+        let is_ours = !tree.exists(FILE)?;
+        if is_ours {
             tree.create_dir_all("/etc")?;
             tree.write(FILE, FAKE)?;
             tree.chmod(FILE, MODE)?;
         }
-        Ok(Self { tree })
+        Ok(Self { tree, is_ours })
+    }
+
+    /// Leaves an empty file in place of the one that was made; one that was there before stays.
+    pub(crate) fn empty_if_made(self) -> Result<()> {
+        if self.is_ours {
+            self.tree.remove_file(FILE)?;
+            self.tree.write(FILE, "")?;
+        }
+        Ok(())
     }
 
     /// Leaves an empty file, from which systemd knows that it is to make an id; also where there was an id before.

@@ -198,6 +198,12 @@ mod bodies {
             "CalledProcessError: the signature check of sha256:00 (a-1-1.noarch) failed: it is not signed"
         );
         assert!(!ran.tree.contains("machine-id"), "{}", ran.tree);
+        // Signed while the key was good, which is all that rpm asks for.
+        let expired = SigningKey::generate_expired().unwrap();
+        let expired_options = json!({"gpgkeys": [expired.public().unwrap()]});
+        stage(&packages, Some(&expired), &checked, &expired_options)
+            .run()
+            .success();
         // As upstream: who does not ask for it gets packages that nobody has signed.
         stage(&packages, Some(&wrong), &json!({}), &options)
             .run()
