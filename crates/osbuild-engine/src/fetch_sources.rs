@@ -80,13 +80,14 @@ impl<'a> Fetch<'a> {
                 outcome: Arc::clone(&result),
             });
             outcome.sources.push(SourceOutcome::clone(&result));
-            if !result.success {
-                outcome.failure = Some(if self.context.cancel.is_cancelled() {
-                    FailedAt::Interrupted
-                } else {
-                    FailedAt::Source { source: index }
-                });
+            if !result.success && self.context.cancel.is_cancelled() {
+                outcome.failure = Some(FailedAt::Interrupted);
                 return Ok(());
+            }
+            if !result.success {
+                // The others are asked all the same, as upstream does: one run tells all that is missing.
+                let failure = FailedAt::Source { source: index };
+                outcome.failure.get_or_insert(failure);
             }
         }
         Ok(())

@@ -340,3 +340,6 @@ fn item_results(outcome: &SourceOutcome) -> Vec<Value> {
 fn object<const N: usize>(entries: [(&str, Value); N]) -> Value {
     Value::Object(entries.into_iter().collect())
 }
+
+#[cfg(test)]
+mod tests;

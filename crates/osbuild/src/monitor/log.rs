@@ -158,9 +158,8 @@ fn civil_from_days(days: i64) -> (i64, usize, i64) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::path::PathBuf;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
     use std::time::Duration;
 
     use osbuild_engine::module_catalog::ModuleCatalog;
@@ -169,19 +168,7 @@ mod tests {
     use osbuild_manifest::value::Value;
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Shared {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::monitor::test_paper::TestPaper;
 
     #[test]
     fn a_stage_is_logged_as_upstream_logs_it() {
@@ -203,7 +190,7 @@ mod tests {
             free_bytes: None,
             log: PathBuf::new(),
         };
-        let paper = Shared::default();
+        let paper = TestPaper::default();
         let mut monitor = LogMonitor::new(Paper::plain(Box::new(paper.clone())));
         for event in [
             Event::PipelineStarted {
@@ -227,7 +214,7 @@ mod tests {
         ] {
             monitor.event(&manifest, &event);
         }
-        let written = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+        let written = paper.text();
         assert_eq!(
             written,
             format!(

@@ -8,6 +8,8 @@ mod log;
 mod lossy_decoder;
 mod one_at_a_time;
 mod plain;
+#[cfg(test)]
+mod test_paper;
 
 use std::borrow::Cow;
 use std::fs::File;

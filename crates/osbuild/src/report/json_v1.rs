@@ -1,6 +1,6 @@
 //! The result of `--json` for manifests of format 1.
 
-use osbuild_engine::outcome::{Outcome, PipelineOutcome, StageOutcome};
+use osbuild_engine::outcome::{FailedAt, Outcome, PipelineOutcome, StageOutcome};
 use osbuild_manifest::manifest::{Manifest, Pipeline};
 use serde_json::{Map, Value, json};
 
@@ -28,6 +28,10 @@ pub(crate) fn result_document(manifest: &Manifest, outcome: &Outcome) -> Value {
         if !stage.success {
             result.insert("success".into(), false.into());
         }
+    }
+    if let Some(FailedAt::Engine { .. }) = outcome.failure {
+        // Upstream ends with a traceback here and prints no document.
+        result.insert("success".into(), false.into());
     }
     Value::Object(result)
 }
@@ -69,3 +73,6 @@ fn stage_result(pipeline: &PipelineOutcome, stage: &StageOutcome) -> Value {
         "metadata": metadata,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,3 +24,4 @@ mod full_disk;
 mod interruption;
 mod missing_means;
 mod sharing;
+mod shells;
