@@ -5,7 +5,9 @@
 //! under two names, so the kernel's table of mounts tells which of the two was meant. A file of its own for assemblers
 //! would cost the size of the program; a script needs an interpreter, which a build root need not have.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use super::ASSEMBLER_FOLDER;
 
 /// The name of the program that assemblers are links to.
 pub const ASSEMBLER_PROGRAM: &str = "osbuild-assembler";
@@ -20,11 +22,17 @@ const MOUNT_POINT_FIELD: usize = 4;
 pub(super) fn is_assembler_program(program: &Path) -> bool {
     fs_err::read_to_string("/proc/self/mountinfo")
         .inspect_err(|error| tracing::debug!("{error}"))
-        .is_ok_and(|table| bound_name(&table, program).as_deref() == Some(ASSEMBLER_PROGRAM))
+        .is_ok_and(|table| bound_file(&table, program).is_some_and(|file| is_of_assembler(&file)))
 }
 
-/// Gives the name of the file that is mounted at a path. Of several mounts the last counts.
-fn bound_name(mountinfo: &str, path: &Path) -> Option<String> {
+/// Where links were copied as files, the folder tells.
+fn is_of_assembler(file: &Path) -> bool {
+    let folder = file.parent().and_then(Path::file_name);
+    file.ends_with(ASSEMBLER_PROGRAM) || folder.is_some_and(|folder| folder == ASSEMBLER_FOLDER)
+}
+
+/// Gives the file that is mounted at a path, as a path in its own file system. Of several mounts the last counts.
+fn bound_file(mountinfo: &str, path: &Path) -> Option<PathBuf> {
     let fields = |line: &str| -> Option<(String, String)> {
         let fields: Vec<&str> = line.split(' ').take(MOUNT_POINT_FIELD + 1).collect();
         Some((
@@ -37,8 +45,7 @@ fn bound_name(mountinfo: &str, path: &Path) -> Option<String> {
         .filter_map(fields)
         .filter(|(_, mount_point)| Path::new(mount_point) == path)
         .last()?;
-    let root = root.strip_suffix(DELETED).unwrap_or(&root);
-    Some(Path::new(root).file_name()?.to_str()?.to_owned())
+    Some(PathBuf::from(root.strip_suffix(DELETED).unwrap_or(&root)))
 }
 
 /// Spaces and such are written as three octal digits after a backslash.
@@ -76,18 +83,35 @@ mod tests {
 
     #[test]
     fn the_last_mount_at_a_path_names_the_file() {
-        let name = |path: &str| bound_name(TABLE, Path::new(path));
-        assert_eq!(
-            name("/run/osbuild/bin/org.osbuild.xz").as_deref(),
-            Some("osbuild")
-        );
-        assert_eq!(
-            name("/run/osbuild/bin/org.osbuild.tar").as_deref(),
-            Some(ASSEMBLER_PROGRAM)
-        );
-        assert_eq!(name("/run/osbuild/bin/org.osbuild.noop"), None);
-        assert_eq!(name("/"), None);
-        assert_eq!(bound_name("garbage\n\n1 2 3 4\n", Path::new("/x")), None);
+        let file = |path: &str| bound_file(TABLE, Path::new(path));
+        for (path, expected) in [
+            (
+                "/run/osbuild/bin/org.osbuild.xz",
+                Some("/usr/lib/osbuild/bin/osbuild"),
+            ),
+            (
+                "/run/osbuild/bin/org.osbuild.tar",
+                Some("/my lib/bin/osbuild-assembler"),
+            ),
+            ("/run/osbuild/bin/org.osbuild.noop", None),
+            ("/", Some("/")),
+        ] {
+            assert_eq!(file(path).as_deref(), expected.map(Path::new), "{path}");
+        }
+        assert_eq!(bound_file("garbage\n\n1 2 3 4\n", Path::new("/x")), None);
+    }
+
+    #[test]
+    fn the_second_name_and_the_folder_mean_an_assembler() {
+        for (file, expected) in [
+            ("/lib/bin/osbuild-assembler", true),
+            ("/lib/assemblers/org.osbuild.tar", true),
+            ("/lib/stages/org.osbuild.tar", false),
+            ("/lib/bin/osbuild", false),
+            ("/", false),
+        ] {
+            assert_eq!(is_of_assembler(Path::new(file)), expected, "{file}");
+        }
     }
 
     #[test]
