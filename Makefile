@@ -14,9 +14,18 @@ REPOSITORY := $(if $(MIRROR),--mirror $(MIRROR)) $(if $(KEYRING),--keyring $(KEY
 # Building keeps file owners, so it needs root; compiling does not.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
+# Where `make install` puts things. The library directory is where callers of osbuild look for it.
+DESTDIR ?=
+PREFIX ?= /usr
+BINDIR = $(DESTDIR)$(PREFIX)/bin
+LIBDIR = $(DESTDIR)$(PREFIX)/lib/osbuild
+SHAREDIR = $(DESTDIR)$(PREFIX)/share
+# What packages are called: upstream's version that this one stands in for, then our own.
+VERSION := 191+$(shell sed -nE '/^\[workspace.package\]/,/^\[/ s/^version = "(.*)"/\1/p' Cargo.toml)
+
 export OSBUILD_BINARY := $(abspath $(BINARY))
 
-.PHONY: help demo check build lint unit system setup setup-check bench
+.PHONY: help demo check build lint unit system setup setup-check bench install deb rpm
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1 — \2/p' $(MAKEFILE_LIST)
@@ -50,3 +59,19 @@ check: setup-check lint unit system ## install, then format, lint and run every 
 
 bench: build ## measure against the hand-made script (root, network to the configured mirror)
 	benches/image.sh
+
+install: ## install what `make build` made: program, modules, man pages, completions (DESTDIR, PREFIX)
+	install -D -m 755 $(BINARY) $(BINDIR)/osbuild
+	ln -sf osbuild $(BINDIR)/tree-diff
+	$(BINDIR)/osbuild modules export --link $(LIBDIR)
+	$(BINDIR)/osbuild man-pages $(SHAREDIR)/man/man1
+	install -d $(SHAREDIR)/bash-completion/completions $(SHAREDIR)/zsh/site-functions $(SHAREDIR)/fish/vendor_completions.d
+	$(BINDIR)/osbuild completions bash >$(SHAREDIR)/bash-completion/completions/osbuild
+	$(BINDIR)/osbuild completions zsh >$(SHAREDIR)/zsh/site-functions/_osbuild
+	$(BINDIR)/osbuild completions fish >$(SHAREDIR)/fish/vendor_completions.d/osbuild.fish
+
+deb: ## package what `make build` made for Debian, as target/packages/*.deb
+	scripts/package.sh deb $(BINARY) $(VERSION)
+
+rpm: ## package what `make build` made for RPM distributions, as target/packages/*.rpm
+	scripts/package.sh rpm $(BINARY) $(VERSION)
