@@ -31,15 +31,30 @@ pub enum AccessError {
     Failed(#[from] anyhow::Error),
 }
 
+/// A lock that is given back when this is dropped.
+///
+/// Closing the file is not enough: a child that another thread is just starting has a copy of it until it runs its
+/// program, and the lock belongs to all copies.
+#[derive(Debug)]
+pub(crate) struct AccessLock(File);
+
+impl Drop for AccessLock {
+    fn drop(&mut self) {
+        if let Err(error) = file_lock::unlock(&self.0) {
+            tracing::debug!(%error, "a lock goes with its last copy");
+        }
+    }
+}
+
 /// A tree that can be changed as long as this exists, and nobody else opens.
 #[derive(Debug)]
 pub struct WriteAccess {
     path: PathBuf,
-    _lock: File,
+    _lock: AccessLock,
 }
 
 impl WriteAccess {
-    pub(crate) fn new(path: PathBuf, lock: File) -> Self {
+    pub(crate) fn new(path: PathBuf, lock: AccessLock) -> Self {
         Self { path, _lock: lock }
     }
 
@@ -53,11 +68,11 @@ impl WriteAccess {
 #[derive(Debug)]
 pub struct ReadAccess {
     view: View,
-    _lock: File,
+    _lock: AccessLock,
 }
 
 impl ReadAccess {
-    pub(crate) fn new(view: View, lock: File) -> Self {
+    pub(crate) fn new(view: View, lock: AccessLock) -> Self {
         Self { view, _lock: lock }
     }
 
@@ -68,14 +83,15 @@ impl ReadAccess {
 }
 
 /// Takes the lock of the one who writes to the tree in this entry of the store.
-pub(crate) fn lock_to_write(entry: &Path) -> Result<File, AccessError> {
+pub(crate) fn lock_to_write(entry: &Path) -> Result<AccessLock, AccessError> {
     let lock = open(entry)?;
     if file_lock::try_lock_exclusive(&lock).map_err(anyhow::Error::from)? {
-        return Ok(lock);
+        return Ok(AccessLock(lock));
     }
     let tree = entry.to_owned();
     // Who it is decides what is said: if a shared lock can be had, the others have shared ones.
     if file_lock::try_lock_shared(&lock).map_err(anyhow::Error::from)? {
+        drop(AccessLock(lock));
         Err(AccessError::BeingRead { tree })
     } else {
         Err(AccessError::BeingWritten { tree })
@@ -83,10 +99,10 @@ pub(crate) fn lock_to_write(entry: &Path) -> Result<File, AccessError> {
 }
 
 /// Takes a lock of those who read the tree in this entry of the store.
-pub(crate) fn lock_to_read(entry: &Path) -> Result<File, AccessError> {
+pub(crate) fn lock_to_read(entry: &Path) -> Result<AccessLock, AccessError> {
     let lock = open(entry)?;
     if file_lock::try_lock_shared(&lock).map_err(anyhow::Error::from)? {
-        return Ok(lock);
+        return Ok(AccessLock(lock));
     }
     Err(AccessError::BeingWritten {
         tree: entry.to_owned(),
@@ -115,7 +131,7 @@ mod tests {
     /// Names the entry to the process that a test starts.
     const ENTRY: &str = "OSBUILD_TEST_ENTRY";
 
-    fn said(result: &Result<File, AccessError>) -> &'static str {
+    fn said(result: &Result<AccessLock, AccessError>) -> &'static str {
         match result {
             Ok(_) => "had",
             Err(AccessError::BeingRead { .. }) => "being read",

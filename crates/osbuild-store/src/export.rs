@@ -23,10 +23,10 @@ pub enum Ownership {
 /// Moving works within one file system; what lies elsewhere, meets a directory that has content, is kept in the store or
 /// lies in several layers, is copied.
 pub fn export_by_moving(object: &Object, directory: &Path) -> Result<()> {
+    fs_err::create_dir_all(directory)?;
     let Some(tree) = object.own_directory() else {
         return export(&object.tree(), directory, Ownership::Preserve);
     };
-    fs_err::create_dir_all(directory)?;
     let top = fs_err::metadata(tree)?;
     for entry in fs_err::read_dir(tree)? {
         let entry = entry?;

@@ -307,7 +307,7 @@ impl Store {
 }
 
 fn make_layout(root: &Path) -> Result<()> {
-    for directory in [OBJECTS, STEPS, "stage", "sources", "logs", "tmp"] {
+    for directory in [OBJECTS, "stage", "sources", "logs", "tmp", STEPS] {
         fs_err::create_dir_all(root.join(directory))?;
     }
     for (name, content) in [("CACHEDIR.TAG", CACHE_TAG), ("cache.size", "0")] {

@@ -16,6 +16,7 @@ mod assemblers;
 mod bad_documents;
 mod bad_mirrors;
 mod bad_packages;
+mod cache;
 mod checkpoints;
 mod exports;
 mod failing_stages;
