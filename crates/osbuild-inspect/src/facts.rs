@@ -81,7 +81,11 @@ pub(crate) fn boot_entries(tree: &Tree) -> BTreeMap<String, String> {
                     .unwrap_or_default()
             };
             let title = field("title");
-            let title = if title.is_empty() { &path.to_string_lossy() } else { title };
+            let title = if title.is_empty() {
+                &path.to_string_lossy()
+            } else {
+                title
+            };
             entries.insert(
                 title.to_owned(),
                 format!("{} {}", field("linux"), field("options")),

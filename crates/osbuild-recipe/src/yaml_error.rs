@@ -1,6 +1,6 @@
 //! Says in a recipe writer's words why a text is no YAML.
 //!
-//! The parser's own sentences speak to programmers ("use from_str_multiple"), and have no advice for the person who
+//! The parser's own sentences speak to programmers ("use `from_str_multiple`"), and have no advice for the person who
 //! wrote the text. Its syntax errors have no type outside of it, so they are told apart by words of their sentences; the
 //! test at the foot of this file notices when an update of the parser changes them.
 

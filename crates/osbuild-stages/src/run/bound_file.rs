@@ -43,8 +43,7 @@ fn bound_file(mountinfo: &str, path: &Path) -> Option<PathBuf> {
     let (root, _) = mountinfo
         .lines()
         .filter_map(fields)
-        .filter(|(_, mount_point)| Path::new(mount_point) == path)
-        .last()?;
+        .rfind(|(_, mount_point)| Path::new(mount_point) == path)?;
     Some(PathBuf::from(root.strip_suffix(DELETED).unwrap_or(&root)))
 }
 

@@ -16,6 +16,11 @@ const NOTES: &str = "/run/osbuild-update-initramfs";
 /// What stands in for `update-initramfs`; its options are those of initramfs-tools.
 pub(super) const STAND_IN: &str = r#"#!/bin/sh
 set -e
+# Hooks of newer kernels ask who would make the image, and do nothing unless it is this.
+if [ "${1-}" = --version ]; then
+	dpkg-query --show --showformat='initramfs-tools ${Version}\n' initramfs-tools 2>/dev/null || echo initramfs-tools
+	exit
+fi
 mode= version= directory=/boot
 while getopts k:cudvtb:h option; do
 	case $option in
@@ -103,7 +108,21 @@ fn run(environment: &Environment<'_>, mode: &str, directory: &str, version: &str
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
+
+    /// trixie's `/etc/kernel/postinst.d/initramfs-tools` makes no image unless the first word is this.
+    #[test]
+    fn the_stand_in_says_whose_place_it_takes() {
+        let answer = Command::new("sh")
+            .args(["-c", STAND_IN, "update-initramfs", "--version"])
+            .output()
+            .unwrap();
+        assert!(answer.status.success());
+        let text = String::from_utf8(answer.stdout).unwrap();
+        assert_eq!(text.split_whitespace().next(), Some("initramfs-tools"));
+    }
 
     fn images(images: &[(&str, &str)]) -> BTreeSet<(String, String)> {
         images
