@@ -1,9 +1,14 @@
 //! Compares directories: the report that upstream's tool gives, and ours.
 
-use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can not be prepared has failed"
+)]
+
+use std::os::unix::std::fs::PermissionsExt as _;
 use std::path::Path;
 
+use fs_err::{self as fs, os::unix::fs::symlink};
 use osbuild_inspect::compare::{Change, FileChange, FileChangeKind};
 use osbuild_inspect::tree_diff::tree_diff;
 use osbuild_inspect::{Subject, compare};
@@ -19,9 +24,17 @@ fn pair(place: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
         symlink(tree, tree.join("etc/link")).unwrap();
     }
     fs::write(left.join("etc/closed/seen-by-nobody"), "").unwrap();
-    fs::set_permissions(left.join("etc/closed"), fs::Permissions::from_mode(0o711)).unwrap();
+    fs::set_permissions(
+        left.join("etc/closed"),
+        std::fs::Permissions::from_mode(0o711),
+    )
+    .unwrap();
     fs::write(left.join("etc/mode"), "y").unwrap();
-    fs::set_permissions(left.join("etc/mode"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(
+        left.join("etc/mode"),
+        std::fs::Permissions::from_mode(0o600),
+    )
+    .unwrap();
     fs::write(left.join("etc/content"), "1").unwrap();
     fs::write(right.join("etc/content"), "2").unwrap();
     fs::create_dir_all(left.join("gone/deep")).unwrap();

@@ -625,9 +625,8 @@ mod tests {
         let text = format!("a: {}{}", "[".repeat(100_000), "]".repeat(100_000));
         let error = read(&text).unwrap_err();
         assert!(error.message.ends_with("nested too deeply here"), "{error}");
-        let lines: String = (0..5000)
-            .map(|depth| format!("{}a:\n", " ".repeat(depth)))
-            .collect();
+        let lines: Vec<_> = (0..5000).map(|depth| " ".repeat(depth) + "a:\n").collect();
+        let lines = lines.concat();
         let error = read(&lines).unwrap_err();
         assert!(error.message.ends_with("nested too deeply here"), "{error}");
     }

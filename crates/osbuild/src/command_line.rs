@@ -195,7 +195,7 @@ pub(crate) struct BuildArguments {
     pub(crate) output: PathBuf,
 
     /// Directory of downloads and built trees; default: .osbuild if it is here, else /var/cache/osbuild for root and
-    /// $XDG_CACHE_HOME/osbuild for others
+    /// `$XDG_CACHE_HOME/osbuild` for others
     #[arg(
         long,
         visible_alias = "cache",

@@ -50,7 +50,7 @@ impl Running {
         Self { child, socket }
     }
 
-    fn call(&self, method: &str, arguments: Value) -> Value {
+    fn call(&self, method: &str, arguments: &Value) -> Value {
         let call = json!({"type": "method", "data": {"name": method, "args": arguments}});
         self.socket.send(call.to_string().as_bytes(), &[]).unwrap();
         receive(&self.socket)
@@ -155,7 +155,7 @@ fn a_source_answers_calls_as_a_program_of_its_own() {
     let arguments = json!({
         "items": items, "options": {}, "cache": cache.path(), "output": null, "checksums": []
     });
-    let answer = source.call("download", arguments);
+    let answer = source.call("download", &arguments);
     assert_eq!(answer["type"], "reply");
     let reply = &answer["data"]["reply"];
     assert_eq!(reply["success"], true);
@@ -173,7 +173,7 @@ fn a_source_answers_calls_as_a_program_of_its_own() {
         "items": {checksum: {}, "sha256:00": {}, "../x": {}}, "options": {},
         "cache": cache.path(), "dst_cache": other.path(),
     });
-    let answer = source.call("copy", arguments);
+    let answer = source.call("copy", &arguments);
     let reply = &answer["data"]["reply"];
     let successes: Vec<_> = (0..3)
         .map(|index| reply["results"][index]["success"].clone())
@@ -211,7 +211,7 @@ fn an_input_asks_the_store_over_its_socket() {
             let answer = json!({"path": files});
             store.send(answer.to_string().as_bytes(), &[]).unwrap();
         });
-        input.call("map", arguments)
+        input.call("map", &arguments)
     });
     assert_eq!(
         answer["data"]["reply"],
@@ -235,19 +235,19 @@ fn a_failure_is_an_answer_and_the_module_goes_on() {
         );
     };
     exception(
-        &device.call("map", json!({})),
+        &device.call("map", &json!({})),
         "ProtocolError",
         "Unknown method",
     );
     exception(
-        &device.call("open", json!({"dev": "/nowhere"})),
+        &device.call("open", &json!({"dev": "/nowhere"})),
         "RuntimeError",
         "reading the arguments of the call: missing field `tree`",
     );
     device.socket.send(b"nonsense", &[]).unwrap();
     assert_eq!(receive(&device.socket)["data"]["name"], "ProtocolError");
     assert_eq!(
-        device.call("close", json!([]))["data"],
+        device.call("close", &json!([]))["data"],
         json!({"reply": null})
     );
     assert_eq!(device.stop(), (Some(0), String::new()));
@@ -261,7 +261,7 @@ fn an_interruption_does_not_end_a_module_that_is_needed() {
         let cache = tempfile::tempdir().unwrap();
         source.call(
             "download",
-            json!({"items": {}, "options": {}, "cache": cache.path()}),
+            &json!({"items": {}, "options": {}, "cache": cache.path()}),
         )
     };
     assert_eq!(download()["type"], "reply");

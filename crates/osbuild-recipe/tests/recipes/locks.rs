@@ -168,13 +168,13 @@ fn an_edited_list_of_packages_is_noticed() {
         ("system", |lock| lock.packages.system.swap(0, 1)),
         ("system", |lock| lock.packages.system[1].name.push('x')),
         ("system", |lock| {
-            "2.0".clone_into(&mut lock.packages.system[0].version)
+            "2.0".clone_into(&mut lock.packages.system[0].version);
         }),
         ("build", |lock| {
-            "all".clone_into(&mut lock.packages.build[0].architecture)
+            "all".clone_into(&mut lock.packages.build[0].architecture);
         }),
         ("system", |lock| {
-            lock.packages.system[0].sha256 = "ab".repeat(32)
+            lock.packages.system[0].sha256 = "ab".repeat(32);
         }),
     ];
     for (number, (list, edit)) in edits.into_iter().enumerate() {
