@@ -5,7 +5,7 @@
     reason = "a test that can not be prepared has failed"
 )]
 
-use std::os::unix::std::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use fs_err::{self as fs, os::unix::fs::symlink};
