@@ -23,12 +23,20 @@ const FALLBACK_RUNNER: &str = "org.osbuild.linux";
 /// Every module there is. Metadata is read when a module is first asked for: a manifest names few.
 pub struct ModuleCatalog {
     library: Option<ModuleLibrary>,
+    first: Precedence,
     built_in: BTreeMap<ModuleKind, BTreeMap<&'static str, BuiltIn>>,
 }
 
 struct BuiltIn {
     meta: &'static str,
     info: OnceLock<Arc<ModuleInfo>>,
+}
+
+/// Which module counts when a library directory and this program both have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Precedence {
+    Library,
+    BuiltIn,
 }
 
 /// Where the code of a module is.
@@ -54,6 +62,18 @@ impl ModuleCatalog {
         })
     }
 
+    /// Lists the modules that are built in, and those of a library directory that nobody asked for: what is installed
+    /// there adds to what is built in, and takes the place of nothing.
+    ///
+    /// # Errors
+    /// The library directory is none, or can not be read.
+    pub fn open_installed(library: &Path) -> Result<Self> {
+        Ok(Self {
+            first: Precedence::BuiltIn,
+            ..Self::open(Some(library))?
+        })
+    }
+
     /// Lists the modules that are built in.
     pub fn built_in() -> Self {
         let sandboxed = osbuild_stages::STAGES
@@ -75,6 +95,7 @@ impl ModuleCatalog {
         }
         Self {
             library: None,
+            first: Precedence::Library,
             built_in,
         }
     }
@@ -86,7 +107,7 @@ impl ModuleCatalog {
 
     /// Tells where the code of a module is; `None` if there is no such module.
     pub fn code(&self, kind: ModuleKind, name: &str) -> Option<ModuleCode> {
-        if let Some(library) = &self.library {
+        if let Some(library) = self.library_for(kind, name) {
             match library.find(kind, name) {
                 Found::Module(_) => return Some(ModuleCode::File(library.file(kind, name))),
                 Found::Unusable(_) => return None,
@@ -129,6 +150,16 @@ impl ModuleCatalog {
         self.library.as_ref()
     }
 
+    /// Gives the library directory, unless the module is built in and that counts.
+    fn library_for(&self, kind: ModuleKind, name: &str) -> Option<&ModuleLibrary> {
+        let has = self
+            .built_in
+            .get(&kind)
+            .is_some_and(|modules| modules.contains_key(name));
+        let is_passed_over = has && self.first == Precedence::BuiltIn;
+        self.library.as_ref().filter(|_| !is_passed_over)
+    }
+
     /// Gives the file of a runner for a distribution that no built-in runner knows.
     pub(crate) fn foreign_runner(&self, runner: &Runner) -> Option<PathBuf> {
         let name = runner.file_name.as_str();
@@ -149,7 +180,7 @@ impl ModuleCatalog {
 
 impl ModuleIndex for ModuleCatalog {
     fn module(&self, kind: ModuleKind, name: &str) -> Option<Arc<ModuleInfo>> {
-        if let Some(library) = &self.library {
+        if let Some(library) = self.library_for(kind, name) {
             match library.find(kind, name) {
                 Found::Module(module) => return Some(module),
                 // Another module of that name is not what was meant.
@@ -197,7 +228,11 @@ impl ModuleIndex for ModuleCatalog {
     }
 
     fn manifest_schema(&self, version: Version) -> Option<Arc<Schema>> {
-        self.library.as_ref()?.manifest_schema(version)
+        let library = self
+            .library
+            .as_ref()
+            .filter(|_| self.first == Precedence::Library);
+        library?.manifest_schema(version)
     }
 }
 
@@ -274,6 +309,24 @@ mod tests {
         );
         let names = catalog.names(ModuleKind::Stage);
         assert!(names.is_sorted() && names.contains(&"com.example.own".to_owned()));
+    }
+
+    #[test]
+    fn an_installed_library_adds_modules_and_replaces_none() {
+        let meta = ("stages/org.osbuild.noop.meta.json", "broken");
+        let own = ("stages/com.example.own.meta.json", META);
+        let files = [
+            ("stages/org.osbuild.noop", ""),
+            meta,
+            ("stages/com.example.own", ""),
+            own,
+        ];
+        let library = library(&files);
+        let catalog = ModuleCatalog::open_installed(library.path()).unwrap();
+        let code = |name| catalog.code(ModuleKind::Stage, name);
+        assert_eq!(code("org.osbuild.noop"), Some(ModuleCode::BuiltIn));
+        let own = library.path().join("stages/com.example.own");
+        assert_eq!(code("com.example.own"), Some(ModuleCode::File(own)));
     }
 
     #[test]

@@ -83,8 +83,8 @@ pub(crate) struct ManifestArguments {
     )]
     pub(crate) cache: PathBuf,
 
-    /// Directory of modules that are not built in, or that are to be used instead of those; default: /usr/lib/osbuild
-    /// if it is there
+    /// Directory of modules to use besides the built-in ones, and instead of those of the same name; default: what
+    /// /usr/lib/osbuild has besides, if it is there
     #[arg(short, long, value_name = "DIRECTORY")]
     pub(crate) libdir: Option<PathBuf>,
 

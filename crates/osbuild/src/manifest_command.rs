@@ -180,12 +180,18 @@ fn read_manifest(name: &str) -> Result<ManifestDocument, Failure> {
     })
 }
 
-/// Opens the library directory that was named, or the usual one if there is one.
+/// Opens the library directory that was named, whose modules count before those that are built in; else adds what the
+/// usual one has besides, if there is one.
 fn open_catalog(named: Option<&Path>) -> Result<ModuleCatalog> {
     let usual = Path::new(DEFAULT_LIBRARY);
-    let library = named.or_else(|| usual.is_dir().then_some(usual));
-    let library = library.map(std::path::absolute).transpose();
-    ModuleCatalog::open(library.context("finding the library directory")?.as_deref())
+    match named {
+        Some(named) => {
+            let library = std::path::absolute(named).context("finding the library directory")?;
+            ModuleCatalog::open(Some(&library))
+        }
+        None if usual.is_dir() => ModuleCatalog::open_installed(usual),
+        None => Ok(ModuleCatalog::built_in()),
+    }
 }
 
 /// Validates; what is wrong goes to standard output in upstream's form.
