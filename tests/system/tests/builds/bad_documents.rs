@@ -105,11 +105,12 @@ fn what_is_not_yaml_is_pointed_at() {
     assert_refused(
         "image.yaml",
         "distribution: debian\nrelease: bookworm\npackages:\n  include: [a, b\nusers: []\n",
-        r"error: not valid YAML: illegal placement of ':' indicator
+        r"error: not valid YAML: a `:` stands where no key can be
  --> image.yaml:5:6
   |
 5 | users: []
   |      ^
+  help: close the bracket that is open here, or put a text with `: ` in it in quotes
 ",
     );
 }

@@ -1,6 +1,6 @@
 //! Builds that are ended from outside, politely or not.
 
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
@@ -42,6 +42,26 @@ fn start_long_build(workplace: &Workplace, executor: &str) -> Child {
         std::thread::sleep(POLL);
     }
     child
+}
+
+/// Gives the command as a person's shell starts it. One without job control, as CI may have, starts what is in the
+/// background with Ctrl-C ignored, and before a build begins that holds for the program, too.
+fn heeding_control_c(command: &Command) -> Command {
+    let mut heeding = Command::new("env");
+    heeding
+        .arg("--default-signal=INT")
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => heeding.env(name, value),
+            None => heeding.env_remove(name),
+        };
+    }
+    if let Some(directory) = command.get_current_dir() {
+        heeding.current_dir(directory);
+    }
+    heeding
 }
 
 /// Tells whether the log of the long stage has its first line, the command.
@@ -127,7 +147,7 @@ fn control_c_ends_the_reading_of_package_lists() {
     );
     workplace.write("image.yaml", recipe);
     workplace.write("keyring.gpg", "");
-    let child = start(workplace.build_command("image.yaml"));
+    let child = start(heeding_control_c(&workplace.build_command("image.yaml")));
     let deadline = Instant::now() + PATIENCE;
     while server.requests().is_empty() {
         assert!(Instant::now() < deadline, "the list is not asked for");
