@@ -25,7 +25,9 @@ fn the_hosts_repositories_are_verified_and_solved() {
     };
     for pass in ["fetched", "cached"] {
         let started = Instant::now();
-        let indices = load(&configuration.repositories, native_architecture(), &options).unwrap();
+        let indices = load(&configuration.repositories, native_architecture(), &options)
+            .unwrap()
+            .indices;
         println!(
             "{} indices {pass} in {:?}",
             indices.len(),

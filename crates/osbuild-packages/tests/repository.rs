@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Result, bail};
 use osbuild_packages::deb::{
     download::Download,
-    repository::{LoadOptions, PackageIndex, Repository, load},
+    repository::{LoadOptions, PackageIndex, Repository, RepositoryState, load},
     signature::SignatureError,
 };
 use osbuild_testing::deb_repository::{generate_key, release, sha256, sign_inline};
@@ -120,6 +120,10 @@ impl Setup {
     }
 
     fn load(&self) -> Result<Vec<PackageIndex>> {
+        Ok(self.load_with_state()?.0)
+    }
+
+    fn load_with_state(&self) -> Result<(Vec<PackageIndex>, RepositoryState)> {
         let cache = self.directory.path().join("cache");
         let options = LoadOptions {
             download: &self.mirror,
@@ -127,7 +131,8 @@ impl Setup {
             keyring_root: Path::new("/nonexistent"),
             now: self.now,
         };
-        load(std::slice::from_ref(&self.repository), "amd64", &options)
+        let mut loaded = load(std::slice::from_ref(&self.repository), "amd64", &options)?;
+        Ok((loaded.indices, loaded.states.remove(0).unwrap()))
     }
 
     fn signature_error(&self) -> SignatureError {
@@ -472,6 +477,47 @@ fn a_release_past_its_end_is_refused_unless_told() {
     );
     setup.repository.check_valid_until = false;
     setup.load().unwrap();
+}
+
+#[test]
+fn a_mirror_cannot_go_back_to_an_older_state() {
+    const NEWER: &str = "Package: hello\nVersion: 2\nArchitecture: amd64\nFilename: pool/h.deb\nSize: 3\nSHA256: 00\n";
+    let mut setup = Setup::new();
+    let old = setup.load().unwrap();
+    let text = release(".xz", &xz(NEWER), "").replace("Thu, 01 Jan 2026", "Fri, 02 Jan 2026");
+    setup.publish(".xz", xz(NEWER), "");
+    setup
+        .mirror
+        .put("InRelease", sign_inline(&setup.key, &text));
+    let (newest, state) = setup.load_with_state().unwrap();
+    assert_eq!(newest[0].text, NEWER);
+    assert_eq!(state.date.as_deref(), Some("Fri, 02 Jan 2026 00:00:00 UTC"));
+    // The old state is still signed well and not past its end.
+    setup.publish(".xz", xz(PACKAGES), "");
+    assert_eq!(setup.load_with_state().unwrap(), (newest, state));
+    // A snapshot of the past is asked for by name.
+    setup.repository.check_valid_until = false;
+    assert_eq!(setup.load().unwrap(), old);
+}
+
+#[test]
+fn a_remembered_state_that_nobody_vouches_for_any_more_is_forgotten() {
+    let mut setup = Setup::new();
+    let text = release(".xz", &xz(PACKAGES), "").replace("Thu, 01 Jan 2026", "Fri, 02 Jan 2026");
+    setup
+        .mirror
+        .put("InRelease", sign_inline(&setup.key, &text));
+    setup.load().unwrap();
+    let other = generate_key();
+    fs_err::write(
+        &setup.repository.keyring[0],
+        SignedPublicKey::from(other.clone()).to_bytes().unwrap(),
+    )
+    .unwrap();
+    setup.key = other;
+    setup.publish(".xz", xz(PACKAGES), "");
+    let (_, state) = setup.load_with_state().unwrap();
+    assert_eq!(state.date.as_deref(), Some("Thu, 01 Jan 2026 00:00:00 UTC"));
 }
 
 #[test]

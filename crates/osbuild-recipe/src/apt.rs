@@ -19,7 +19,7 @@ use osbuild_packages::deb::universe::Universe;
 use crate::lock::LockedPackage;
 use crate::recipe::{Base, Repository};
 use crate::solve::{PackageRequest, PackageSolver, PackageSources, Solution};
-use snapshot::Recorder;
+use snapshot::snapshot;
 
 /// apt's priority for versions that must never be installed.
 const FORBIDDEN: i32 = -1;
@@ -115,15 +115,18 @@ impl AptSolver {
         }
     }
 
-    /// What the host's apt uses, when the host is of the wanted release.
+    /// What the host's apt uses, when the host is of the wanted distribution. Mirrors carry all releases of theirs,
+    /// so that for another release than the host's its suites are read in place of the host's.
     fn host_archives(&self, sources: &PackageSources) -> Result<Archives> {
         let advice = "name `repositories` in the recipe, or give `--mirror` and `--keyring`";
         let wanted = sources.release;
-        if host::release(&self.host_root)? != Some(wanted) {
+        let host = host::host(&self.host_root)?;
+        let Some(host) = host.filter(|host| host.distribution == wanted.distribution()) else {
             bail!(
-                "the recipe names no repositories, and this machine's apt cannot stand in: it is not {wanted}; {advice}"
+                "the recipe names no repositories, and this machine's apt cannot stand in: it does not run {}; {advice}",
+                wanted.distribution().word()
             );
-        }
+        };
         let configuration = host_apt_configuration(&self.host_root)
             .context("reading this machine's apt configuration")?;
         let Some(configuration) = configuration else {
@@ -132,18 +135,26 @@ impl AptSolver {
         let archives: Vec<Archive> = configuration
             .repositories
             .into_iter()
-            .filter(|archive| is_suite_of(&archive.suite, wanted.code_name()))
+            .filter_map(|archive| {
+                let suite = suite_of(&archive.suite, &host.code_name, wanted.code_name())?;
+                Some(Archive { suite, ..archive })
+            })
             .collect();
         if archives.is_empty() {
             bail!(
                 "the recipe names no repositories, and this machine's apt has none for the suite `{}`; {advice}",
-                wanted.code_name()
+                host.code_name
             );
         }
         Ok(Archives {
             alternatives: archives.iter().map(|_| Vec::new()).collect(),
             list: archives,
-            pins: configuration.pins,
+            // The host's preferences are about its own release.
+            pins: if host.code_name == wanted.code_name() {
+                configuration.pins
+            } else {
+                Vec::new()
+            },
             download: ByScheme::new(
                 configuration.http_proxy.as_deref(),
                 configuration.https_proxy.as_deref(),
@@ -152,11 +163,11 @@ impl AptSolver {
     }
 }
 
-/// Whether a suite belongs to a release: `bookworm`, `bookworm-updates`, … but not a third party's own name.
-fn is_suite_of(suite: &str, code_name: &str) -> bool {
-    suite
-        .strip_prefix(code_name)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '/']))
+/// The suite of one release that answers to another's: for `trixie`, `bookworm-security` becomes `trixie-security`.
+/// None for a third party's suites, which have names of their own.
+fn suite_of(suite: &str, host: &str, wanted: &str) -> Option<String> {
+    let rest = suite.strip_prefix(host)?;
+    (rest.is_empty() || rest.starts_with(['-', '/'])).then(|| format!("{wanted}{rest}"))
 }
 
 fn named(repositories: &[Repository]) -> Archives {
@@ -190,16 +201,15 @@ impl PackageSolver for AptSolver {
             Some(download) => download.as_ref(),
             None => &archives.download,
         };
-        let recorder = Recorder::new(download);
         let options = LoadOptions {
-            download: &recorder,
+            download,
             cache: &self.cache,
             keyring_root: &self.host_root,
             now: SystemTime::now(),
         };
         let architecture = sources.architecture.word();
-        let indices = load(&archives.list, architecture, &options)?;
-        let universe = Universe::read(&indices, architecture)?;
+        let loaded = load(&archives.list, architecture, &options)?;
+        let universe = Universe::read(&loaded.indices, architecture)?;
         let packages = requests
             .iter()
             .map(|request| {
@@ -208,7 +218,7 @@ impl PackageSolver for AptSolver {
                 Ok(pins.into_iter().map(|pin| locked(pin, &archives)).collect())
             })
             .collect::<Result<_>>()?;
-        let (repositories, date) = recorder.snapshot(&archives.list)?;
+        let (repositories, date) = snapshot(&archives.list, &loaded.states)?;
         Ok(Solution {
             repositories,
             packages,
@@ -305,11 +315,18 @@ mod tests {
 
     #[test]
     fn suites_of_a_release_are_told_from_others() {
-        for suite in ["bookworm", "bookworm-updates", "bookworm/updates"] {
-            assert!(is_suite_of(suite, "bookworm"), "{suite}");
-        }
-        for suite in ["nodistro", "trixie", "bookwormish", "stable"] {
-            assert!(!is_suite_of(suite, "bookworm"), "{suite}");
+        for (suite, expected) in [
+            ("bookworm", Some("trixie")),
+            ("bookworm-security", Some("trixie-security")),
+            ("bookworm/updates", Some("trixie/updates")),
+            ("trixie", None),
+            ("stable", None),
+            ("bookwormish", None),
+        ] {
+            let found = suite_of(suite, "bookworm", "trixie");
+            assert_eq!(found.as_deref(), expected, "{suite}");
+            let same = suite_of(suite, "bookworm", "bookworm");
+            assert_eq!(same.as_deref(), expected.map(|_| suite), "{suite}");
         }
     }
 }

@@ -54,6 +54,8 @@ fn implied_by_disk(disk: &Disk, architecture: Architecture) -> Vec<&'static str>
         names.push("systemd-sysv");
         // Without a bus there are no logins by logind, and `systemctl` answers only root.
         names.push("dbus");
+        // Not essential since Debian 13.
+        names.push("login");
         names.push("grub2-common");
     }
     if disk.has_bios() {

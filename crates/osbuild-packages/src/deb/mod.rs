@@ -13,6 +13,7 @@ pub mod relation;
 mod release;
 pub mod repository;
 pub mod signature;
+mod signed_release;
 pub mod solve;
 pub mod universe;
 pub mod unpack;

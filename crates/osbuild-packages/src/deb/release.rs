@@ -36,6 +36,8 @@ pub(super) struct Release {
     /// Whether packages of architecture `all` are also listed with every other architecture.
     pub(super) repeats_all: bool,
     files: HashMap<String, Listed>,
+    /// `Date` as it is written.
+    pub(super) date_text: Option<String>,
     date: Option<SystemTime>,
     valid_until: Option<SystemTime>,
 }
@@ -79,6 +81,7 @@ impl Release {
                 .words("No-Support-for-Architecture-all")
                 .any(|word| word == "Packages"),
             files: parse_files(hashes)?,
+            date_text: stanza.get("Date").map(|date| date.trim().to_owned()),
             date: time("Date")?,
             valid_until: time("Valid-Until")?,
         })
@@ -86,6 +89,11 @@ impl Release {
 
     pub(super) fn file(&self, path: &str) -> Option<&Listed> {
         self.files.get(path)
+    }
+
+    /// When the release was made.
+    pub(super) fn date(&self) -> Option<SystemTime> {
+        self.date
     }
 
     /// Checks that the release is neither from the future nor past its end.

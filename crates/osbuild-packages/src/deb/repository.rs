@@ -15,7 +15,7 @@ use super::{
     index_cache,
     keyring::Keyring,
     release::{Listed, Release},
-    signature,
+    signed_release::SignedRelease,
 };
 
 /// A Debian repository, as a recipe or apt's configuration names it.
@@ -116,13 +116,31 @@ pub struct LoadOptions<'a> {
     pub now: SystemTime,
 }
 
+/// What was read from repositories.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// The package indices, in the order of the repositories.
+    pub indices: Vec<PackageIndex>,
+    /// For each repository the state it was in; none for those passed over, being for other architectures only.
+    pub states: Vec<Option<RepositoryState>>,
+}
+
+/// Which state of a repository was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryState {
+    /// When it was made, as its release file says it.
+    pub date: Option<String>,
+    /// The SHA-256 of `InRelease`, or of `Release` where there is none.
+    pub release_sha256: String,
+}
+
 /// Loads the package indices of repositories, in order, for one architecture.
 pub fn load(
     repositories: &[Repository],
     architecture: &str,
     options: &LoadOptions<'_>,
-) -> Result<Vec<PackageIndex>> {
-    let loaded: Vec<Vec<PackageIndex>> = repositories
+) -> Result<Loaded> {
+    let loaded: Vec<Option<(Vec<PackageIndex>, RepositoryState)>> = repositories
         .par_iter()
         .map(|repository| {
             load_one(repository, architecture, options).with_context(|| {
@@ -133,34 +151,37 @@ pub fn load(
             })
         })
         .collect::<Result<_>>()?;
-    Ok(loaded.into_iter().flatten().collect())
+    let mut all = Loaded::default();
+    for repository in loaded {
+        let (indices, state) = repository.unzip();
+        all.indices.extend(indices.into_iter().flatten());
+        all.states.push(state);
+    }
+    Ok(all)
 }
 
 fn load_one(
     repository: &Repository,
     architecture: &str,
     options: &LoadOptions<'_>,
-) -> Result<Vec<PackageIndex>> {
+) -> Result<Option<(Vec<PackageIndex>, RepositoryState)>> {
     if !repository.architectures.is_empty()
         && !repository
             .architectures
             .iter()
             .any(|listed| listed == architecture)
     {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let base = repository.release_url();
     let keyring = repository.read_keyring(options.keyring_root)?;
-    let (url, text) = fetch_release(&base, &keyring, options)?;
-    let release = Release::parse(&text).with_context(|| format!("reading {url}"))?;
-    if repository.check_valid_until {
-        release.check_date(&url, options.now)?;
-    }
-    check_offer(repository, &release, architecture, &url)?;
-    index_paths(repository, &release, architecture)
+    let signed = SignedRelease::fetch(&base, &keyring, repository.check_valid_until, options)?;
+    let release = &signed.release;
+    check_offer(repository, release, architecture, &signed.url)?;
+    let indices = index_paths(repository, release, architecture)
         .par_iter()
         .map(|(component, path)| {
-            let (url, text) = fetch_index(&base, path, &release, options)?;
+            let (url, text) = fetch_index(&base, path, release, options)?;
             let origin = IndexOrigin {
                 url,
                 base_url: if repository.is_flat() {
@@ -176,33 +197,13 @@ fn load_one(
             };
             Ok(PackageIndex { text, origin })
         })
-        .collect()
-}
-
-/// Fetches the signed release file: `InRelease`, or `Release` with the signature beside it.
-fn fetch_release(
-    base: &str,
-    keyring: &Keyring,
-    options: &LoadOptions<'_>,
-) -> Result<(String, String)> {
-    let inline = format!("{base}/InRelease");
-    if let Some(content) = options.download.download(&inline)? {
-        let text = String::from_utf8(content).with_context(|| format!("{inline} is not text"))?;
-        let signed = signature::verify_inline(&inline, &text, keyring, options.now)?;
-        return Ok((inline, signed));
-    }
-    let url = format!("{base}/Release");
-    let Some(content) = options.download.download(&url)? else {
-        bail!(
-            "there is neither {inline} nor a `Release` beside it; check the address and the suite"
-        );
+        .collect::<Result<_>>()?;
+    signed.remember(&base, options.cache)?;
+    let state = RepositoryState {
+        date: release.date_text.clone(),
+        release_sha256: index_cache::sha256(&signed.content),
     };
-    let Some(detached) = options.download.download(&format!("{url}.gpg"))? else {
-        return Err(signature::SignatureError::Missing { file: url }.into());
-    };
-    signature::verify_detached(&url, &content, &detached, keyring, options.now)?;
-    let text = String::from_utf8(content).with_context(|| format!("{url} is not text"))?;
-    Ok((url, text))
+    Ok(Some((indices, state)))
 }
 
 /// Refuses components and architectures that the release does not have, instead of finding nothing in them.

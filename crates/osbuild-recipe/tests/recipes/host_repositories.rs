@@ -1,4 +1,4 @@
-//! A recipe without repositories uses the host's apt only where that is of the recipe's release.
+//! A recipe without repositories uses the host's apt only where that is of the recipe's distribution.
 
 use crate::support::recipe;
 use osbuild_recipe::{AptSolver, solve};
@@ -27,7 +27,7 @@ const ADVICE: &str = "name `repositories` in the recipe, or give `--mirror` and 
 #[test]
 fn a_host_of_another_distribution_cannot_stand_in() {
     let expected = format!(
-        "the recipe names no repositories, and this machine's apt cannot stand in: it is not debian bookworm; {ADVICE}"
+        "the recipe names no repositories, and this machine's apt cannot stand in: it does not run debian; {ADVICE}"
     );
     assert_eq!(
         failure(&[("etc/os-release", "ID=fedora\nVERSION_ID=43\n")]),
