@@ -1,6 +1,7 @@
-//! The demonstration image, built by the program and booted under BIOS and UEFI.
+//! The demonstration image, built by the program and booted under BIOS and UEFI; the next release's as well.
 //!
-//! `OSBUILD_BINARY` names the program; `OSBUILD_BOOT_IMAGE` names an image made before, to be booted instead.
+//! `OSBUILD_BINARY` names the program; `OSBUILD_BOOT_IMAGE` names an image of the sample made before, to be booted
+//! instead of a new one.
 
 #![expect(
     clippy::unwrap_used,
@@ -23,17 +24,30 @@ const PASSWORD: &str = "osbuild";
 #[test]
 fn the_image_boots_under_bios() {
     needs![root, tool("qemu-system-x86_64"), tool("bwrap")];
-    boots(Firmware::Bios);
+    boots(image(), Firmware::Bios);
 }
 
 #[test]
 fn the_image_boots_under_uefi() {
     needs![root, tool("qemu-system-x86_64"), tool("bwrap")];
-    boots(Firmware::Uefi);
+    boots(image(), Firmware::Uefi);
 }
 
-fn boots(firmware: Firmware) {
-    let image = image();
+/// A newer kernel, initramfs-tools, systemd and GRUB; from the mirrors that apt has for this machine's own release.
+#[test]
+fn the_next_release_boots_under_uefi() {
+    needs![root, tool("qemu-system-x86_64"), tool("bwrap")];
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("boot-trixie");
+    let sample = fs_err::read_to_string(sample()).unwrap();
+    let recipe = sample.replace("release: bookworm", "release: trixie");
+    assert_ne!(recipe, sample);
+    fs_err::create_dir_all(&directory).unwrap();
+    fs_err::write(directory.join("debian.yaml"), recipe).unwrap();
+    let image = build(&directory.join("debian.yaml"), &directory);
+    boots(&image, Firmware::Uefi);
+}
+
+fn boots(image: &Path, firmware: Firmware) {
     let mut machine = BootedImage::boot(image, firmware).unwrap();
     machine.login(USER, PASSWORD).unwrap();
     eprintln!("{firmware:?}: logged in after {:.0?}", machine.uptime());
@@ -89,14 +103,20 @@ fn image() -> &'static Path {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
     IMAGE.get_or_init(|| match std::env::var_os("OSBUILD_BOOT_IMAGE") {
         Some(path) => PathBuf::from(path),
-        None => build(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("boot")),
+        None => build(
+            &sample(),
+            &Path::new(env!("CARGO_TARGET_TMPDIR")).join("boot"),
+        ),
     })
 }
 
-fn build(directory: &Path) -> PathBuf {
+fn sample() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/debian.yaml")
+}
+
+fn build(recipe: &Path, directory: &Path) -> PathBuf {
     let binary = std::env::var_os("OSBUILD_BINARY")
         .expect("OSBUILD_BINARY names the program; `make system` sets it");
-    let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/debian.yaml");
     let (output, store) = (directory.join("out"), directory.join("store"));
     let started = std::time::Instant::now();
     let mut command = Command::new(binary);
