@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use osbuild_stage_api::{StageContext, StageModule};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 pub(crate) const STAGE: StageModule =
     StageModule::new::<Options>("org.osbuild.mkdir", include_str!("mkdir.meta.json"), run);
@@ -19,10 +21,19 @@ struct Item {
     path: String,
     #[serde(default = "usual_mode")]
     mode: u32,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "truth")]
     parents: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "truth")]
     exist_ok: bool,
+}
+
+/// Reads a boolean; where no schema was asked, a number does as well, as in Python.
+fn truth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Bool(value) => Ok(value),
+        Value::Number(number) => Ok(number.as_f64() != Some(0.0)),
+        value => Err(D::Error::custom(format!("{value} is no boolean"))),
+    }
 }
 
 fn usual_mode() -> u32 {
@@ -80,7 +91,7 @@ mod tests {
                 {"path": "/x/y/z", "parents": true, "mode": 0o750},
                 {"path": "/x/y/z", "parents": true, "exist_ok": true},
                 {"path": "/a/b", "exist_ok": true, "mode": 0o755},
-                {"path": "tree:///t/u/", "parents": true, "mode": 0o777},
+                {"path": "tree:///t/u/", "parents": 1, "exist_ok": 0, "mode": 0o777},
             ]}),
         );
         assert_eq!(
