@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::stage_list::{self, PREFIX, file_stem};
 use crate::stage_template;
 
-const HOSTILE_TESTS: &str = "hostile_tree_tests.rs";
+const HOSTILE_TESTS: &str = "hostile_tree_tests/samples.rs";
 /// The end of the list of samples: the first one after its start.
 const SAMPLES_START: &str = "fn samples() -> Vec<Sample> {";
 const SAMPLES_END: &str = "    ]\n}\n";
@@ -91,6 +91,7 @@ mod tests {
         let directory =
             std::env::temp_dir().join(format!("xtask-new-stage-{}", std::process::id()));
         fs_err::create_dir_all(directory.join("stages")).unwrap();
+        fs_err::create_dir_all(directory.join("hostile_tree_tests")).unwrap();
         fs_err::write(directory.join("stages.rs"), "//! Head.\n\n").unwrap();
         fs_err::create_dir_all(directory.join("assemblers")).unwrap();
         fs_err::write(directory.join("assemblers.rs"), "//! Head.\n\n").unwrap();

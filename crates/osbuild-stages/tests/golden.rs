@@ -38,7 +38,8 @@ use golden::tree::{self, Tree};
 use osbuild_stage_api::testing::StageTest;
 use osbuild_stages::lookup;
 
-/// Stages of 2020 and of today: each must have a pair. Those run by other programs have tests of their own.
+/// Stages of 2020 and of today: each must have a pair. Those that run other programs, or take inputs, have tests of their
+/// own.
 const WITH_PAIRS: &[&str] = &[
     "chrony",
     "debug-shell",
@@ -54,6 +55,20 @@ const WITH_PAIRS: &[&str] = &[
     "locale",
     "systemd",
     "timezone",
+    "anaconda",
+    "containers.unit.create",
+    "dnf-automatic.config",
+    "dnf.config",
+    "dnf.module-config",
+    "grub2.d",
+    "ignition",
+    "livesys",
+    "pacman.conf",
+    "pacman.mirrorlist.conf",
+    "rpm.macros",
+    "treeinfo",
+    "yum.config",
+    "yum.repos",
 ];
 
 #[test]

@@ -17,11 +17,30 @@ impl Ini {
         name: &str,
         lines: impl IntoIterator<Item = (&'a str, String)>,
     ) {
+        self.section_with("=", name, lines);
+    }
+
+    /// Adds a section of `name = value` lines.
+    pub(crate) fn spaced_section<'a>(
+        &mut self,
+        name: &str,
+        lines: impl IntoIterator<Item = (&'a str, String)>,
+    ) {
+        self.section_with(" = ", name, lines);
+    }
+
+    fn section_with<'a>(
+        &mut self,
+        separator: &str,
+        name: &str,
+        lines: impl IntoIterator<Item = (&'a str, String)>,
+    ) {
         writeln!(self.text, "[{name}]").expect("writing to a string does not fail");
         for (option, value) in lines {
             // A value of several lines goes on where the lines are indented.
             let value = value.replace('\n', "\n\t");
-            writeln!(self.text, "{option}={value}").expect("writing to a string does not fail");
+            writeln!(self.text, "{option}{separator}{value}")
+                .expect("writing to a string does not fail");
         }
         self.text.push('\n');
     }

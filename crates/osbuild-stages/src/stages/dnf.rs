@@ -12,6 +12,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::shared::fake_machine_id::FakeMachineId;
+use crate::shared::hexadecimal::hexadecimal;
 use crate::shared::package_repository::{Configuration, PackageRepository, id};
 
 pub(crate) const STAGE: StageModule =
@@ -179,10 +180,4 @@ fn empty_directory(tree: &TreeRoot, directory: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
