@@ -186,7 +186,7 @@ pub(crate) fn remove_object(store: &Path, object: &Path) -> Result<Option<u64>> 
 }
 
 /// Puts a file in place as a whole: readers see the old one or the new one.
-pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
+pub fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let temporary = directory.join(format!(".new-{}", unique_name()?));
     let result = fs_err::write(&temporary, content)

@@ -11,7 +11,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
 use rustix::fs::{
@@ -21,13 +20,11 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::export::Ownership;
+use crate::parallel::in_parallel;
 use crate::survey::OVERLAY_ATTRIBUTES;
 
 mod attributes;
 mod content;
-
-/// More threads than this do not make one disk faster.
-const MAXIMUM_THREADS: usize = 8;
 
 /// How to copy a tree.
 #[derive(Clone, Copy, Debug)]
@@ -64,23 +61,13 @@ pub(crate) fn copy_tree(source: &Path, target: &Path, options: CopyOptions) -> R
         target: open_directory(CWD, target)?,
         options,
         can_share_blocks: AtomicBool::new(options.blocks == Blocks::Shared),
-        queue: Mutex::new(Queue {
-            pending: vec![PathBuf::from(".")],
-            working: 0,
-            found: Found::default(),
-            failure: None,
-        }),
-        changed: Condvar::new(),
     };
-    let threads =
-        std::thread::available_parallelism().map_or(1, |count| count.get().min(MAXIMUM_THREADS));
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(|| copier.work());
-        }
-        copier.work();
-    });
-    copier.finish()
+    let found = in_parallel::<PathBuf, Found>(PathBuf::from("."), &|found, directory| {
+        copier
+            .fill(directory, found)
+            .with_context(|| format!("copying {}", source.display()))
+    })?;
+    copier.finish(found)
 }
 
 /// What all threads share.
@@ -89,105 +76,56 @@ struct Copier {
     target: OwnedFd,
     options: CopyOptions,
     can_share_blocks: AtomicBool,
-    queue: Mutex<Queue>,
-    changed: Condvar,
-}
-
-struct Queue {
-    /// Directories, relative to the top, that exist in the target and are to be filled.
-    pending: Vec<PathBuf>,
-    /// Threads that are filling one.
-    working: usize,
-    found: Found,
-    failure: Option<anyhow::Error>,
 }
 
 /// What is left for the end.
 #[derive(Default)]
 struct Found {
     directories: Vec<PathBuf>,
-    hard_links: Vec<(PathBuf, CString, u64, u64)>,
+    hard_links: Vec<HardLink>,
+}
+
+/// One name of a file that has several.
+struct HardLink {
+    directory: PathBuf,
+    name: CString,
+    device: u64,
+    inode: u64,
 }
 
 impl Copier {
-    /// Fills directories until there are none left, or something fails.
-    fn work(&self) {
-        while let Some(directory) = self.take() {
-            let result = self
-                .fill(&directory)
-                .with_context(|| format!("copying {}", directory.display()));
-            let mut queue = self.lock();
-            queue.working -= 1;
-            match result {
-                Ok((subdirectories, hard_links)) => {
-                    queue.pending.extend(subdirectories);
-                    queue.found.hard_links.extend(hard_links);
-                    queue.found.directories.push(directory);
-                }
-                Err(error) => {
-                    queue.failure.get_or_insert(error);
-                }
-            }
-            drop(queue);
-            self.changed.notify_all();
-        }
-    }
-
-    /// Waits for a directory; none when there will be no more.
-    fn take(&self) -> Option<PathBuf> {
-        let mut queue = self.lock();
-        loop {
-            if queue.failure.is_some() {
-                return None;
-            }
-            if let Some(directory) = queue.pending.pop() {
-                queue.working += 1;
-                return Some(directory);
-            }
-            if queue.working == 0 {
-                return None;
-            }
-            queue = self
-                .changed
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Copies what is in one directory; gives its subdirectories, and files that have several names.
-    #[expect(clippy::type_complexity, reason = "two lists for one caller")]
-    fn fill(&self, directory: &Path) -> Result<(Vec<PathBuf>, Vec<(PathBuf, CString, u64, u64)>)> {
-        let from = open_directory(self.source.as_fd(), directory)?;
-        let to = open_directory(self.target.as_fd(), directory)?;
-        let (mut subdirectories, mut hard_links) = (Vec::new(), Vec::new());
-        for entry in Dir::read_from(&from).context("listing")? {
-            let entry = entry.context("listing")?;
+    /// Copies what is in one directory, which exists in the target; gives its subdirectories.
+    fn fill(&self, directory: PathBuf, found: &mut Found) -> Result<Vec<PathBuf>> {
+        let from = open_directory(self.source.as_fd(), &directory)?;
+        let to = open_directory(self.target.as_fd(), &directory)?;
+        let mut subdirectories = Vec::new();
+        let listing = || format!("listing {}", directory.display());
+        for entry in Dir::read_from(&from).with_context(listing)? {
+            let entry = entry.with_context(listing)?;
             let name = entry.file_name();
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
+            let path = || directory.join(as_path(name));
             let status = statat(&from, name, AtFlags::SYMLINK_NOFOLLOW)
-                .with_context(|| format!("looking at {}", name.to_string_lossy()))?;
+                .with_context(|| format!("looking at {}", path().display()))?;
             if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
-                let path = as_path(name);
-                make_directory(to.as_fd(), path)?;
-                subdirectories.push(directory.join(path));
+                make_directory(to.as_fd(), as_path(name))?;
+                subdirectories.push(path());
             } else if status.st_nlink > 1 {
-                hard_links.push((
-                    directory.to_owned(),
-                    name.to_owned(),
-                    status.st_dev,
-                    status.st_ino,
-                ));
+                found.hard_links.push(HardLink {
+                    directory: directory.clone(),
+                    name: name.to_owned(),
+                    device: status.st_dev,
+                    inode: status.st_ino,
+                });
             } else {
-                self.copy_entry(from.as_fd(), to.as_fd(), name, &status)?;
+                self.copy_entry(from.as_fd(), to.as_fd(), name, &status)
+                    .with_context(|| format!("copying {}", directory.display()))?;
             }
         }
-        Ok((subdirectories, hard_links))
+        found.directories.push(directory);
+        Ok(subdirectories)
     }
 
     /// Copies anything but a directory.
@@ -239,21 +177,13 @@ impl Copier {
     }
 
     /// Does what only one thread can do, when all others are done.
-    fn finish(self) -> Result<()> {
-        let queue = std::mem::replace(
-            &mut *self.lock(),
-            Queue {
-                pending: Vec::new(),
-                working: 0,
-                found: Found::default(),
-                failure: None,
-            },
-        );
-        if let Some(failure) = queue.failure {
-            return Err(failure);
-        }
-        self.copy_hard_links(queue.found.hard_links)?;
-        for directory in queue.found.directories {
+    fn finish(&self, found: Vec<Found>) -> Result<()> {
+        let (directories, hard_links): (Vec<_>, Vec<_>) = found
+            .into_iter()
+            .map(|found| (found.directories, found.hard_links))
+            .unzip();
+        self.copy_hard_links(hard_links.into_iter().flatten())?;
+        for directory in directories.into_iter().flatten() {
             let from = open_directory(self.source.as_fd(), &directory)?;
             let to = open_directory(self.target.as_fd(), &directory)?;
             let status = fstat(&from)?;
@@ -264,18 +194,19 @@ impl Copier {
     }
 
     /// Copies each file with several names once, and links the other names to the copy.
-    fn copy_hard_links(&self, names: Vec<(PathBuf, CString, u64, u64)>) -> Result<()> {
+    fn copy_hard_links(&self, links: impl Iterator<Item = HardLink>) -> Result<()> {
         let mut first_names: HashMap<(u64, u64), PathBuf> = HashMap::new();
-        for (directory, name, device, inode) in names {
-            let to = open_directory(self.target.as_fd(), &directory)?;
-            if let Some(first) = first_names.get(&(device, inode)) {
-                link_replacing(self.target.as_fd(), first, to.as_fd(), &name)?;
+        for link in links {
+            let to = open_directory(self.target.as_fd(), &link.directory)?;
+            let file = (link.device, link.inode);
+            if let Some(first) = first_names.get(&file) {
+                link_replacing(self.target.as_fd(), first, to.as_fd(), &link.name)?;
                 continue;
             }
-            let from = open_directory(self.source.as_fd(), &directory)?;
-            let status = statat(&from, &name, AtFlags::SYMLINK_NOFOLLOW)?;
-            self.copy_entry(from.as_fd(), to.as_fd(), &name, &status)?;
-            first_names.insert((device, inode), directory.join(as_path(&name)));
+            let from = open_directory(self.source.as_fd(), &link.directory)?;
+            let status = statat(&from, &link.name, AtFlags::SYMLINK_NOFOLLOW)?;
+            self.copy_entry(from.as_fd(), to.as_fd(), &link.name, &status)?;
+            first_names.insert(file, link.directory.join(as_path(&link.name)));
         }
         Ok(())
     }

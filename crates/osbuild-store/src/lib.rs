@@ -33,6 +33,7 @@ mod hard_links;
 mod inventory;
 mod layers;
 mod object;
+mod parallel;
 mod recognize;
 mod remove_tree;
 mod size;
@@ -47,6 +48,7 @@ mod view;
 mod walk;
 
 pub use access::{AccessError, ReadAccess, WriteAccess};
+pub use accounting::replace_file;
 pub use digests::Verified;
 pub use export::{Ownership, export, export_by_moving};
 pub use inventory::{CacheEntry, EntryKind, Prune};

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 /// What may be in a store that has no `cache.info` yet: one about to be made by another build, one with downloads
 /// put there in advance, the top of a new file system.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
     "CACHEDIR.TAG",
     "cache.lock",
     "cache.size",
@@ -15,6 +15,7 @@ const KNOWN: [&str; 11] = [
     "lost+found",
     "objects",
     "package-lists",
+    "program-digest",
     "sources",
     "stage",
     "steps",

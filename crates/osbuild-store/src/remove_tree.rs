@@ -1,8 +1,12 @@
 //! Removes trees, and nothing but trees.
+//!
+//! Directories are emptied by several threads; whoever takes the last thing out of one removes it, too.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::fs::{
@@ -10,6 +14,8 @@ use rustix::fs::{
     ioctl_setflags, openat, openat2, unlinkat,
 };
 use rustix::io::Errno;
+
+use crate::parallel::in_parallel;
 
 /// Removes a file or a whole directory; it is no error if there is none.
 ///
@@ -34,27 +40,126 @@ pub fn remove_tree(path: &Path) -> Result<()> {
             return Err(error).with_context(|| format!("opening {}", parent.display()));
         }
     };
-    let name = std::ffi::CString::new(name.as_encoded_bytes())
+    let name = CString::new(name.as_encoded_bytes())
         .with_context(|| format!("{} holds a zero byte", path.display()))?;
-    let mut place = path.to_owned();
-    remove_entry(parent.as_fd(), &name, &mut place)
+    if remove_file(parent.as_fd(), &name, path)? == Found::Nothing {
+        return Ok(());
+    }
+    let top = Directory::new(Above::Outside(parent), name, path.to_owned());
+    in_parallel::<_, ()>(top, &|(), directory| directory.empty()).map(drop)
 }
 
-/// Removes one entry of a directory; `place` is its path, for errors.
-fn remove_entry(parent: BorrowedFd<'_>, name: &CStr, place: &mut PathBuf) -> Result<()> {
+/// What an entry was, as far as it is left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// No directory; it is gone.
+    Nothing,
+    /// A directory, which is still there.
+    Directory,
+}
+
+/// Removes one entry of a directory unless it is a directory itself; `place` is its path, for errors.
+fn remove_file(parent: BorrowedFd<'_>, name: &CStr, place: &Path) -> Result<Found> {
     match unlink(parent, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::ISDIR) => {}
+        Ok(()) | Err(Errno::NOENT) => Ok(Found::Nothing),
+        Err(Errno::ISDIR) => Ok(Found::Directory),
         Err(Errno::BUSY) => bail!("something is mounted on {}", place.display()),
-        Err(error) => {
-            return Err(error).with_context(|| format!("removing {}", place.display()));
+        Err(error) => Err(error).with_context(|| format!("removing {}", place.display())),
+    }
+}
+
+/// A directory that is to go.
+struct Directory {
+    above: Above,
+    name: CString,
+    /// Its path, for errors.
+    place: PathBuf,
+    /// Itself, from when it is emptied until nothing below is left.
+    open: OnceLock<OwnedFd>,
+    /// Directories in it that are not gone.
+    left: AtomicUsize,
+}
+
+/// Where a directory is.
+enum Above {
+    /// In one that stays.
+    Outside(OwnedFd),
+    /// In another one that is to go.
+    Inside(Arc<Directory>),
+}
+
+impl Directory {
+    fn new(above: Above, name: CString, place: PathBuf) -> Arc<Self> {
+        Arc::new(Self {
+            above,
+            name,
+            place,
+            open: OnceLock::new(),
+            left: AtomicUsize::new(0),
+        })
+    }
+
+    fn parent(&self) -> BorrowedFd<'_> {
+        match &self.above {
+            Above::Outside(parent) => parent.as_fd(),
+            Above::Inside(parent) => {
+                let open = parent.open.get();
+                open.expect("it was opened to find this one").as_fd()
+            }
         }
     }
-    let directory = open_directory(parent, name, place)?;
-    empty_directory(&directory, place)?;
-    match unlink(parent, name, AtFlags::REMOVEDIR) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("removing {}", place.display())),
+
+    /// Removes all files in it, and the directory if that was all; gives the directories in it.
+    fn empty(self: Arc<Self>) -> Result<Vec<Arc<Self>>> {
+        let opened = open_directory(self.parent(), &self.name, &self.place)?;
+        let directory = self.open.get_or_init(|| opened);
+        let listing = || format!("listing {}", self.place.display());
+        let mut inside = Vec::new();
+        let mut is_writable = rustix::process::geteuid().is_root();
+        for entry in Dir::read_from(directory).with_context(listing)? {
+            let entry = entry.with_context(listing)?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            if !is_writable {
+                rustix::fs::fchmod(directory, Mode::RWXU)
+                    .with_context(|| format!("making {} writable", self.place.display()))?;
+            }
+            is_writable = true;
+            let place = self.place.join(bytes_as_path(name));
+            if remove_file(directory.as_fd(), name, &place)? == Found::Directory {
+                let above = Above::Inside(Arc::clone(&self));
+                inside.push(Self::new(above, name.to_owned(), place));
+            }
+        }
+        // Nobody looks at this before the directories inside are handed on.
+        self.left.store(inside.len(), Ordering::Release);
+        if inside.is_empty() {
+            self.remove()?;
+        }
+        Ok(inside)
+    }
+
+    /// Removes the directory, which is empty, and those above for which it was the last.
+    fn remove(&self) -> Result<()> {
+        let mut directory = self;
+        loop {
+            match unlink(directory.parent(), &directory.name, AtFlags::REMOVEDIR) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => {
+                    let place = directory.place.display();
+                    return Err(error).with_context(|| format!("removing {place}"));
+                }
+            }
+            let Above::Inside(above) = &directory.above else {
+                return Ok(());
+            };
+            if above.left.fetch_sub(1, Ordering::AcqRel) > 1 {
+                return Ok(());
+            }
+            directory = above;
+        }
     }
 }
 
@@ -81,29 +186,6 @@ fn open_directory(parent: BorrowedFd<'_>, name: &CStr, place: &Path) -> Result<O
         Err(Errno::XDEV) => bail!("something is mounted on {}", place.display()),
         other => other.with_context(|| format!("opening {}", place.display())),
     }
-}
-
-fn empty_directory(directory: &OwnedFd, place: &mut PathBuf) -> Result<()> {
-    let entries =
-        Dir::read_from(directory).with_context(|| format!("listing {}", place.display()))?;
-    let mut is_writable = false;
-    for entry in entries {
-        let entry = entry.with_context(|| format!("listing {}", place.display()))?;
-        let name = entry.file_name();
-        if matches!(name.to_bytes(), b"." | b"..") {
-            continue;
-        }
-        if !is_writable && !rustix::process::geteuid().is_root() {
-            rustix::fs::fchmod(directory, Mode::RWXU)
-                .with_context(|| format!("making {} writable", place.display()))?;
-        }
-        is_writable = true;
-        place.push(bytes_as_path(name));
-        let result = remove_entry(directory.as_fd(), name, place);
-        place.pop();
-        result?;
-    }
-    Ok(())
 }
 
 fn bytes_as_path(name: &CStr) -> &Path {
@@ -151,5 +233,32 @@ fn clear_flags(file: BorrowedFd<'_>) {
     {
         // The removal that follows fails and is reported.
         tracing::debug!(%error, "clearing the immutable flag failed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn wide_deep_and_closed_trees_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path().join("tree");
+        for number in 0..300 {
+            let directory = tree.join(format!("{}/{number}/empty", number % 7));
+            fs_err::create_dir_all(&directory).unwrap();
+            fs_err::write(tree.join(format!("{}/{number}/file", number % 7)), "x").unwrap();
+        }
+        let deep: PathBuf = std::iter::repeat_n("d", 300).collect();
+        fs_err::create_dir_all(tree.join(&deep)).unwrap();
+        std::os::unix::fs::symlink("/", tree.join("d/link")).unwrap();
+        let closed = tree.join("closed");
+        fs_err::create_dir_all(closed.join("sub")).unwrap();
+        fs_err::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
+        remove_tree(&tree).unwrap();
+        assert!(!tree.exists());
+        remove_tree(&tree).unwrap();
     }
 }

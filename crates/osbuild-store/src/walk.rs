@@ -4,14 +4,12 @@ use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
 
-/// More threads than this do not make one disk faster.
-const MAXIMUM_THREADS: usize = 8;
+use crate::parallel::in_parallel;
 
 /// One thing in a tree.
 pub(crate) struct Entry<'a> {
@@ -46,91 +44,21 @@ pub(crate) fn walk<S: Default + Send>(
 ) -> Result<Vec<S>> {
     let walker = Walker {
         top: open_directory(CWD, top).with_context(|| format!("opening {}", top.display()))?,
-        queue: Mutex::new(Queue {
-            pending: vec![PathBuf::new()],
-            working: 0,
-            failure: None,
-        }),
-        changed: Condvar::new(),
         visit,
     };
-    let threads =
-        std::thread::available_parallelism().map_or(1, |count| count.get().min(MAXIMUM_THREADS));
-    let gathered = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads)
-            .map(|_| scope.spawn(|| walker.work()))
-            .collect();
-        let mut gathered = vec![walker.work()];
-        for other in others {
-            gathered.push(other.join().expect("a panic here is a bug"));
-        }
-        gathered
-    });
-    match walker.lock().failure.take() {
-        Some(failure) => Err(failure.context(format!("walking through {}", top.display()))),
-        None => Ok(gathered),
-    }
+    in_parallel(PathBuf::new(), &|gathered, directory| {
+        walker.look_into(&directory, gathered)
+    })
+    .with_context(|| format!("walking through {}", top.display()))
 }
 
 struct Walker<'a, S> {
     top: OwnedFd,
-    queue: Mutex<Queue>,
-    changed: Condvar,
     visit: &'a (dyn Fn(&mut S, &Entry<'_>) -> Result<()> + Sync),
 }
 
-struct Queue {
-    /// Directories from the top that nobody has looked into.
-    pending: Vec<PathBuf>,
-    /// Threads that are looking into one.
-    working: usize,
-    failure: Option<anyhow::Error>,
-}
-
-impl<S: Default> Walker<'_, S> {
-    fn work(&self) -> S {
-        let mut gathered = S::default();
-        while let Some(directory) = self.take() {
-            let result = self.look_into(&directory, &mut gathered);
-            let mut queue = self.lock();
-            queue.working -= 1;
-            match result {
-                Ok(subdirectories) => queue.pending.extend(subdirectories),
-                Err(error) => {
-                    queue.failure.get_or_insert(error);
-                }
-            }
-            drop(queue);
-            self.changed.notify_all();
-        }
-        gathered
-    }
-
-    /// Waits for a directory; none when there will be no more.
-    fn take(&self) -> Option<PathBuf> {
-        let mut queue = self.lock();
-        loop {
-            if queue.failure.is_some() {
-                return None;
-            }
-            if let Some(directory) = queue.pending.pop() {
-                queue.working += 1;
-                return Some(directory);
-            }
-            if queue.working == 0 {
-                return None;
-            }
-            queue = self
-                .changed
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
+impl<S> Walker<'_, S> {
+    /// Visits what is in one directory; gives its subdirectories.
     fn look_into(&self, parent: &Path, gathered: &mut S) -> Result<Vec<PathBuf>> {
         let path = if parent.as_os_str().is_empty() {
             Path::new(".")
