@@ -39,9 +39,9 @@ pub fn native_architecture() -> &'static str {
 pub struct AptConfiguration {
     /// The repositories of binary packages, in the order apt reads them.
     pub repositories: Vec<Repository>,
-    /// The proxy for `http:` addresses.
+    /// The proxy for `http:` addresses; `DIRECT` for none, whatever the environment says.
     pub http_proxy: Option<String>,
-    /// The proxy for `https:` addresses.
+    /// The proxy for `https:` addresses; `DIRECT` for none, whatever the environment says.
     pub https_proxy: Option<String>,
     /// The preferences between versions.
     pub pins: Vec<Pin>,

@@ -11,10 +11,13 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// The proxy for a scheme; apt's word for none is `DIRECT`.
+    /// The proxy for a scheme; `DIRECT`, however it was written, if apt is told to use none.
     pub(super) fn proxy(&self, scheme: &str) -> Option<String> {
         let value = self.values.get(&format!("acquire::{scheme}::proxy"))?;
-        (!value.is_empty() && !value.eq_ignore_ascii_case("direct")).then(|| value.clone())
+        if value.eq_ignore_ascii_case("direct") {
+            return Some("DIRECT".to_owned());
+        }
+        (!value.is_empty()).then(|| value.clone())
     }
 
     fn parse(&mut self, text: &str) -> Result<()> {

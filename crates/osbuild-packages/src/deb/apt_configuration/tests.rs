@@ -112,7 +112,7 @@ fn reads_proxies_and_pins() {
         configuration.http_proxy.as_deref(),
         Some("http://p.invalid:3142")
     );
-    assert_eq!(configuration.https_proxy.as_deref(), None);
+    assert_eq!(configuration.https_proxy.as_deref(), Some("DIRECT"));
     let pin = |package: &str, target, priority| Pin {
         package: package.into(),
         target,
