@@ -1,6 +1,7 @@
 //! Chooses packages as apt would, from the recipe's repositories or those of the host's own apt.
 
 mod host;
+mod known_choice;
 mod snapshot;
 
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use osbuild_fetch::{FetchOptions, Proxy};
 use osbuild_packages::deb::apt_configuration::host_apt_configuration;
 use osbuild_packages::deb::download::{Download, FetchDownload};
-use osbuild_packages::deb::repository::{LoadOptions, Repository as Archive, load};
+use osbuild_packages::deb::repository::{LoadOptions, PackageIndex, Repository as Archive, open};
 use osbuild_packages::deb::solve::{
     BaseSet, PackagePin, Pin, PinTarget, SolveRequest, solve as choose,
 };
@@ -19,6 +20,7 @@ use osbuild_packages::deb::universe::Universe;
 use crate::lock::LockedPackage;
 use crate::recipe::{Base, Repository};
 use crate::solve::{PackageRequest, PackageSolver, PackageSources, Solution};
+use known_choice::{Circumstances, Question};
 use snapshot::snapshot;
 
 /// apt's priority for versions that must never be installed.
@@ -208,23 +210,47 @@ impl PackageSolver for AptSolver {
             now: SystemTime::now(),
         };
         let architecture = sources.architecture.word();
-        let loaded = load(&archives.list, architecture, &options)?;
-        let universe = Universe::read(&loaded.indices, architecture)?;
-        let packages = requests
-            .iter()
-            .map(|request| {
-                let pins = choose(&universe, &apt_request(request, &archives.pins))
-                    .with_context(|| format!("choosing packages for {}", request.purpose))?;
-                Ok(pins.into_iter().map(|pin| locked(pin, &archives)).collect())
-            })
-            .collect::<Result<_>>()?;
-        let (repositories, date) = snapshot(&archives.list, &loaded.states)?;
+        let opened = open(&archives.list, architecture, &options)?;
+        let states = opened.states();
+        let (repositories, date) = snapshot(&archives.list, &states)?;
+        let question = Question {
+            archives: &archives.list,
+            alternatives: &archives.alternatives,
+            pins: &archives.pins,
+            architecture,
+            requests,
+        };
+        let circumstances = Circumstances::now(&states)?;
+        let known = known_choice::read(&self.cache, &question, &circumstances)?;
+        let packages = if let Some(known) = known {
+            known
+        } else {
+            let chosen = choose_all(&opened.read()?, requests, &archives, architecture)?;
+            known_choice::keep(&self.cache, &question, circumstances, &chosen)?;
+            chosen
+        };
         Ok(Solution {
             repositories,
             packages,
             date,
         })
     }
+}
+
+/// Chooses the packages of each request.
+fn choose_all(
+    indices: &[PackageIndex],
+    requests: &[PackageRequest],
+    archives: &Archives,
+    architecture: &str,
+) -> Result<Vec<Vec<LockedPackage>>> {
+    let universe = Universe::read(indices, architecture)?;
+    let chosen = requests.iter().map(|request| {
+        let pins = choose(&universe, &apt_request(request, &archives.pins))
+            .with_context(|| format!("choosing packages for {}", request.purpose))?;
+        Ok(pins.into_iter().map(|pin| locked(pin, archives)).collect())
+    });
+    chosen.collect()
 }
 
 fn apt_request(request: &PackageRequest, host_pins: &[Pin]) -> SolveRequest {

@@ -29,6 +29,7 @@ mod node;
 mod parse;
 mod problem;
 mod recipe;
+mod replace_file;
 mod requirement;
 mod section;
 mod size;
@@ -49,5 +50,6 @@ pub use lock::{
 pub use parse::parse;
 pub use problem::{Place, RecipeError, RecipeErrors};
 pub use recipe::*;
+pub use replace_file::replace_file;
 pub use size::Size;
 pub use solve::{PackageRequest, PackageSolver, PackageSources, Solution, package_requests, solve};

@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow};
 use osbuild_packages::deb::solve::SolveError;
 use osbuild_recipe::{
     AptSolver, CompiledRecipe, Lock, LockChoice, RecipeErrors, SolveEnvironment, UnusableLock,
-    build_manifest, lock_recipe, read_recipe,
+    build_manifest, lock_recipe, read_recipe, replace_file,
 };
 
 use crate::command_line::{LockArguments, RecipeArguments, RepositoryArguments};
@@ -68,21 +68,6 @@ pub(crate) fn write_lock(arguments: &LockArguments) -> Result<(), Failures> {
     replace_file(&path, &lock.to_json()).with_context(|| format!("writing {}", path.display()))?;
     let count = lock.packages.system.len() + lock.packages.build.len();
     tell::note(&format!("locked {count} packages in {}", path.display()));
-    Ok(())
-}
-
-/// Writes a file so that a reader sees the old content or the new, never a part.
-fn replace_file(path: &Path, text: &str) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or_else(|| Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in(directory)?;
-    file.write_all(text.as_bytes())?;
-    file.persist(path)?;
     Ok(())
 }
 

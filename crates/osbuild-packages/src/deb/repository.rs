@@ -140,70 +140,140 @@ pub fn load(
     architecture: &str,
     options: &LoadOptions<'_>,
 ) -> Result<Loaded> {
-    let loaded: Vec<Option<(Vec<PackageIndex>, RepositoryState)>> = repositories
-        .par_iter()
-        .map(|repository| {
-            load_one(repository, architecture, options).with_context(|| {
-                format!(
-                    "loading the repository {} {}",
-                    repository.uri, repository.suite
-                )
-            })
-        })
-        .collect::<Result<_>>()?;
-    let mut all = Loaded::default();
-    for repository in loaded {
-        let (indices, state) = repository.unzip();
-        all.indices.extend(indices.into_iter().flatten());
-        all.states.push(state);
-    }
-    Ok(all)
+    let opened = open(repositories, architecture, options)?;
+    Ok(Loaded {
+        indices: opened.read()?,
+        states: opened.states(),
+    })
 }
 
-fn load_one(
-    repository: &Repository,
+/// Repositories whose release files are here and verified, but not yet their package indices.
+pub struct OpenRepositories<'a> {
+    repositories: &'a [Repository],
+    /// For each repository; none for those passed over.
+    opened: Vec<Option<OpenRepository>>,
+    options: &'a LoadOptions<'a>,
+}
+
+struct OpenRepository {
+    base: String,
+    signed: SignedRelease,
+    /// The component and the path, without extension, of each index.
+    indices: Vec<(String, String)>,
+}
+
+/// Fetches the release files of repositories, and finds out what there is for one architecture.
+pub fn open<'a>(
+    repositories: &'a [Repository],
     architecture: &str,
-    options: &LoadOptions<'_>,
-) -> Result<Option<(Vec<PackageIndex>, RepositoryState)>> {
-    if !repository.architectures.is_empty()
-        && !repository
-            .architectures
-            .iter()
-            .any(|listed| listed == architecture)
-    {
-        return Ok(None);
-    }
-    let base = repository.release_url();
-    let keyring = repository.read_keyring(options.keyring_root)?;
-    let signed = SignedRelease::fetch(&base, &keyring, repository.check_valid_until, options)?;
-    let release = &signed.release;
-    check_offer(repository, release, architecture, &signed.url)?;
-    let indices = index_paths(repository, release, architecture)
+    options: &'a LoadOptions<'a>,
+) -> Result<OpenRepositories<'a>> {
+    let opened = repositories
         .par_iter()
-        .map(|(component, path)| {
-            let (url, text) = fetch_index(&base, path, release, options)?;
-            let origin = IndexOrigin {
-                url,
-                base_url: if repository.is_flat() {
-                    base.clone()
-                } else {
-                    repository.uri.clone()
-                },
-                origin: release.origin.clone(),
-                suite: release.suite.clone(),
-                codename: release.codename.clone(),
-                component: component.clone(),
-                pin_priority: release.pin_priority,
-            };
-            Ok(PackageIndex { text, origin })
+        .map(|repository| {
+            OpenRepository::open(repository, architecture, options)
+                .with_context(|| loading(repository))
         })
         .collect::<Result<_>>()?;
-    signed.remember(&base, options.cache)?;
-    let state = RepositoryState {
-        date: release.date_text.clone(),
-        release_sha256: index_cache::sha256(&signed.content),
-    };
-    Ok(Some((indices, state)))
+    Ok(OpenRepositories {
+        repositories,
+        opened,
+        options,
+    })
+}
+
+impl OpenRepositories<'_> {
+    /// For each repository the state it is in; none for those passed over, being for other architectures only.
+    pub fn states(&self) -> Vec<Option<RepositoryState>> {
+        let states = self.opened.iter().map(|opened| {
+            opened.as_ref().map(|opened| RepositoryState {
+                date: opened.signed.release.date_text.clone(),
+                release_sha256: index_cache::sha256(&opened.signed.content),
+            })
+        });
+        states.collect()
+    }
+
+    /// Fetches the package indices, in the order of the repositories.
+    pub fn read(&self) -> Result<Vec<PackageIndex>> {
+        let indices: Vec<Vec<PackageIndex>> = self
+            .repositories
+            .par_iter()
+            .zip(&self.opened)
+            .map(|(repository, opened)| match opened {
+                Some(opened) => opened
+                    .read(repository, self.options)
+                    .with_context(|| loading(repository)),
+                None => Ok(Vec::new()),
+            })
+            .collect::<Result<_>>()?;
+        Ok(indices.into_iter().flatten().collect())
+    }
+}
+
+fn loading(repository: &Repository) -> String {
+    format!(
+        "loading the repository {} {}",
+        repository.uri, repository.suite
+    )
+}
+
+impl OpenRepository {
+    fn open(
+        repository: &Repository,
+        architecture: &str,
+        options: &LoadOptions<'_>,
+    ) -> Result<Option<Self>> {
+        if !repository.architectures.is_empty()
+            && !repository
+                .architectures
+                .iter()
+                .any(|listed| listed == architecture)
+        {
+            return Ok(None);
+        }
+        let base = repository.release_url();
+        let keyring = repository.read_keyring(options.keyring_root)?;
+        let signed = SignedRelease::fetch(&base, &keyring, repository.check_valid_until, options)?;
+        check_offer(repository, &signed.release, architecture, &signed.url)?;
+        let indices = index_paths(repository, &signed.release, architecture);
+        Ok(Some(Self {
+            base,
+            signed,
+            indices,
+        }))
+    }
+
+    fn read(
+        &self,
+        repository: &Repository,
+        options: &LoadOptions<'_>,
+    ) -> Result<Vec<PackageIndex>> {
+        let release = &self.signed.release;
+        let indices = self
+            .indices
+            .par_iter()
+            .map(|(component, path)| {
+                let (url, text) = fetch_index(&self.base, path, release, options)?;
+                let origin = IndexOrigin {
+                    url,
+                    base_url: if repository.is_flat() {
+                        self.base.clone()
+                    } else {
+                        repository.uri.clone()
+                    },
+                    origin: release.origin.clone(),
+                    suite: release.suite.clone(),
+                    codename: release.codename.clone(),
+                    component: component.clone(),
+                    pin_priority: release.pin_priority,
+                };
+                Ok(PackageIndex { text, origin })
+            })
+            .collect::<Result<_>>()?;
+        self.signed.remember(&self.base, options.cache)?;
+        Ok(indices)
+    }
 }
 
 /// Refuses components and architectures that the release does not have, instead of finding nothing in them.
