@@ -50,11 +50,11 @@ pub(crate) struct CodeDigests {
 }
 
 impl CodeDigests {
-    /// `program` is this program, which is also every built-in module.
-    pub(crate) fn new(program: &Path) -> Self {
+    /// `program` is this program, which is also every built-in module; its digest may be `known`.
+    pub(crate) fn new(program: &Path, known: Option<String>) -> Self {
         Self {
             program: program.to_owned(),
-            of_program: OnceLock::new(),
+            of_program: known.map_or_else(OnceLock::new, OnceLock::from),
             of_host: OnceLock::new(),
             files: Mutex::default(),
         }
@@ -92,20 +92,7 @@ impl CodeDigests {
 
     /// Gives that of the content of a file.
     pub(crate) fn file(&self, path: &Path) -> Result<String> {
-        self.remember(path, |path| {
-            let mut hash = Sha256::new();
-            let mut file = fs::File::open(path)?;
-            let mut buffer = vec![0; BUFFER];
-            loop {
-                let read = file
-                    .read(&mut buffer)
-                    .with_context(|| format!("reading {}", path.display()))?;
-                if read == 0 {
-                    return Ok(hexadecimal(&hash.finalize()));
-                }
-                hash.update(&buffer[..read]);
-            }
-        })
+        self.remember(path, file_digest)
     }
 
     /// Gives that of the Python files in a folder and those below.
@@ -169,10 +156,25 @@ impl CodeDigests {
 
     #[cfg(test)]
     pub(crate) fn fixed(program: &str, host: &str) -> Self {
-        let digests = Self::new(Path::new(program));
-        digests.of_program.set(program.to_owned()).unwrap();
+        let digests = Self::new(Path::new(program), Some(program.to_owned()));
         digests.of_host.set(host.into()).unwrap();
         digests
+    }
+}
+
+/// Gives the digest of the content of a file.
+pub(crate) fn file_digest(path: &Path) -> Result<String> {
+    let mut hash = Sha256::new();
+    let mut file = fs::File::open(path)?;
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let read = file
+            .read(&mut buffer)
+            .with_context(|| format!("reading {}", path.display()))?;
+        if read == 0 {
+            return Ok(hexadecimal(&hash.finalize()));
+        }
+        hash.update(&buffer[..read]);
     }
 }
 

@@ -25,7 +25,7 @@ use crate::run_pipeline::{PipelineContext, run_pipeline};
 use crate::run_stage::BuildContext;
 use crate::shells::ShellRequest;
 use crate::step_cache::{HeldSteps, StepCache, StepPolicy};
-use crate::{schedule, stage_log};
+use crate::{program_digest, schedule, stage_log};
 
 /// Where sockets are unless the caller says otherwise.
 pub const DEFAULT_RUN_DIRECTORY: &str = "/run/osbuild";
@@ -93,13 +93,16 @@ pub fn build(
         .collect();
     let steps = match &request.steps {
         StepPolicy::Off => None,
-        StepPolicy::On { from } => Some(StepCache::new(
-            store,
-            manifest,
-            catalog,
-            &request.program,
-            from.as_deref(),
-        )?),
+        StepPolicy::On { from } => {
+            program_digest::note(store, &request.program)?;
+            Some(StepCache::new(
+                store,
+                manifest,
+                catalog,
+                &request.program,
+                from.as_deref(),
+            )?)
+        }
     };
     let (plan, held) = plan_and_hold(manifest, &wanted, store, steps.as_ref())?;
     let mut outcome = Outcome::default();

@@ -32,6 +32,7 @@ pub mod module_catalog;
 mod module_library;
 pub mod outcome;
 pub mod plan;
+mod program_digest;
 mod run_pipeline;
 mod run_stage;
 mod schedule;

@@ -15,6 +15,7 @@ use crate::cache_key::{Keys, keys};
 use crate::code_digest::CodeDigests;
 use crate::module_catalog::ModuleCatalog;
 use crate::plan::{CacheIndex, Plan, depends_on};
+use crate::program_digest;
 
 /// Stages that took less than this together, since the last result that was kept, are rather run again.
 const WORTH_KEEPING: Duration = Duration::from_millis(250);
@@ -57,10 +58,11 @@ impl<'a> StepCache<'a> {
             Some(pattern) => forced_by(manifest, pattern)?,
             None => BTreeMap::new(),
         };
+        let digests = CodeDigests::new(program, program_digest::noted(store, program)?);
         Ok(Self {
             store,
             manifest,
-            keys: keys(manifest, catalog, &CodeDigests::new(program))?,
+            keys: keys(manifest, catalog, &digests)?,
             forced,
         })
     }
