@@ -5,14 +5,18 @@
 #
 #   benches/cache.sh [FILE [ROUNDS]]     (root; FILE is a recipe or manifest, samples/debian.yaml by default)
 #
-# OSBUILD_BINARY and OSBUILD_TREE_TIMES name the programs; without, the release builds of this checkout are taken
-# (`cargo build --release -p osbuild; cargo build --release -p osbuild-store --example tree_times`).
+# OSBUILD_BINARY and OSBUILD_TREE_TIMES name the programs; without, release builds of this checkout are made and taken.
 # With OSBUILD_BENCH_TREE_ONLY=1 only the second part is done.
 set -euo pipefail
 
 file=$(realpath "${1:-samples/debian.yaml}")
 rounds=${2:-3}
-target=target/$(cargo -vV | sed -n 's/^host: //p')/release
+target=${CARGO_TARGET_DIR:-target}/$(cargo -vV | sed -n 's/^host: //p')/release
+
+if [ "${OSBUILD_BENCH_INSIDE:-}" != 1 ]; then
+	[ -n "${OSBUILD_BINARY:-}" ] || cargo build --quiet --release -p osbuild
+	[ -n "${OSBUILD_TREE_TIMES:-}" ] || cargo build --quiet --release -p osbuild-store --example tree_times
+fi
 osbuild=$(realpath "${OSBUILD_BINARY:-$target/osbuild}")
 tree_times=$(realpath "${OSBUILD_TREE_TIMES:-$target/examples/tree_times}")
 
