@@ -173,6 +173,14 @@ impl StageTest {
         self
     }
 
+    /// Has programs of the tree stood in for by `true`; what a chroot mounts on is there.
+    #[must_use]
+    pub fn chroot_stand_in(self) -> Self {
+        ["proc", "dev", "sys"]
+            .into_iter()
+            .fold(self.program("chroot", "true"), Self::directory)
+    }
+
     /// Has the build root lack a program.
     #[must_use]
     pub fn without_program(mut self, name: &'static str) -> Self {

@@ -1,11 +1,25 @@
 //! Files of settings, one in a line.
 
+use anyhow::Result;
 use indexmap::IndexMap;
+use osbuild_stage_api::TreeRoot;
+
+/// Changes settings of a file that must be there; see [`apply`].
+pub(crate) fn change_file(
+    tree: &TreeRoot,
+    path: &str,
+    separator: &str,
+    changes: IndexMap<String, String>,
+    key: fn(&str) -> String,
+) -> Result<()> {
+    let before = tree.read_to_string(path)?;
+    tree.write(path, apply(&before, separator, changes, key))
+}
 
 /// Changes the first line of each setting, keeping its spelling, and adds those that no line has.
 ///
 /// `key` turns a name into what names are compared by. A line counts if it has the separator once.
-pub(crate) fn apply(
+fn apply(
     text: &str,
     separator: &str,
     mut changes: IndexMap<String, String>,

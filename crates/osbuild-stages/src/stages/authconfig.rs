@@ -29,17 +29,11 @@ mod tests {
     use osbuild_stage_api::testing::StageTest;
     use serde_json::json;
 
-    fn test(options: serde_json::Value) -> StageTest {
-        let test = StageTest::new(&STAGE, options).program("chroot", "true");
-        ["proc", "dev", "sys"]
-            .into_iter()
-            .fold(test, StageTest::directory)
-    }
-
     #[test]
     fn copies_of_what_was_there_go() {
         osbuild_testing::needs![root];
-        let ran = test(json!({}))
+        let ran = StageTest::new(&STAGE, json!({}))
+            .chroot_stand_in()
             .file("var/lib/authselect/backups/a/b", "")
             .run()
             .success();

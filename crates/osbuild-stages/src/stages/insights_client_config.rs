@@ -32,20 +32,15 @@ fn run(context: &StageContext) -> Result<()> {
     let Options { config, path } = context.options()?;
     let path = path.as_deref().unwrap_or(FILE);
     let tree = context.tree_path()?;
-    let before = if tree.exists(path)? {
-        tree.read_to_string(path)?
-    } else {
-        String::new()
-    };
+    if !tree.exists(path)? {
+        tree.write(path, "")?;
+    }
     let changes: IndexMap<_, _> = config
         .proxy
         .into_iter()
         .map(|proxy| ("proxy".to_owned(), proxy))
         .collect();
-    tree.write(
-        path,
-        setting_lines::apply(&before, "=", changes, str::to_owned),
-    )
+    setting_lines::change_file(&tree, path, "=", changes, str::to_owned)
 }
 
 #[cfg(test)]

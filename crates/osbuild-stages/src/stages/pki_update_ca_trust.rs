@@ -28,17 +28,13 @@ mod tests {
     use osbuild_stage_api::testing::StageTest;
     use serde_json::json;
 
-    fn test(options: serde_json::Value) -> StageTest {
-        let test = StageTest::new(&STAGE, options).program("chroot", "true");
-        ["proc", "dev", "sys"]
-            .into_iter()
-            .fold(test, StageTest::directory)
-    }
-
     #[test]
     fn the_program_of_the_tree_is_run() {
         osbuild_testing::needs![root];
-        let ran = test(json!({})).run().success();
+        let ran = StageTest::new(&STAGE, json!({}))
+            .chroot_stand_in()
+            .run()
+            .success();
         assert_eq!(ran.log, "$ chroot TREE /usr/bin/update-ca-trust extract\n");
     }
 }

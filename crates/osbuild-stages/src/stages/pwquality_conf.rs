@@ -26,12 +26,10 @@ struct Options {
 fn run(context: &StageContext) -> Result<()> {
     let Options { config } = context.options()?;
     let tree = context.tree_path()?;
-    let before = tree.read_to_string(FILE)?;
     let changes = config
         .into_iter()
         .map(|(name, value)| (name, value.to_string()));
-    let after = setting_lines::apply(&before, " = ", changes.collect(), str::to_owned);
-    tree.write(FILE, after)
+    setting_lines::change_file(&tree, FILE, " = ", changes.collect(), str::to_owned)
 }
 
 #[cfg(test)]

@@ -31,17 +31,13 @@ mod tests {
     use osbuild_stage_api::testing::StageTest;
     use serde_json::json;
 
-    fn test(options: serde_json::Value) -> StageTest {
-        let test = StageTest::new(&STAGE, options).program("chroot", "true");
-        ["proc", "dev", "sys"]
-            .into_iter()
-            .fold(test, StageTest::directory)
-    }
-
     #[test]
     fn the_policy_is_set_in_the_tree() {
         osbuild_testing::needs![root];
-        let ran = test(json!({"policy": "DEFAULT:SHA1"})).run().success();
+        let ran = StageTest::new(&STAGE, json!({"policy": "DEFAULT:SHA1"}))
+            .chroot_stand_in()
+            .run()
+            .success();
         assert_eq!(
             ran.log,
             "$ chroot TREE /usr/bin/update-crypto-policies --set DEFAULT:SHA1\n"

@@ -48,11 +48,7 @@ fn run(context: &StageContext) -> Result<()> {
         .map(|(name, letter)| (name.to_owned(), letter.to_owned()))
         .collect();
     let tree = context.tree_path()?;
-    let before = tree.read_to_string(FILE)?;
-    tree.write(
-        FILE,
-        setting_lines::apply(&before, "=", changes, str::to_lowercase),
-    )
+    setting_lines::change_file(&tree, FILE, "=", changes, str::to_lowercase)
 }
 
 #[cfg(test)]

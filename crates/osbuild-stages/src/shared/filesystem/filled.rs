@@ -57,117 +57,112 @@ pub(crate) fn make(
     content: &Content,
 ) -> Result<()> {
     let masks = Masks::hide(content)?;
+    let making = Making {
+        context,
+        image,
+        extent,
+        system,
+        content,
+    };
     match system.kind {
-        Kind::Ext4 => make_ext4(context, image, extent, system, content),
-        Kind::Xfs => make_xfs(context, image, extent, system, content),
-        Kind::Btrfs => make_btrfs(context, image, extent, system, content),
-        Kind::Vfat => make_fat(context, image, extent, system, content),
+        Kind::Ext4 => making.ext4(),
+        Kind::Xfs => making.xfs(),
+        Kind::Btrfs => making.btrfs(),
+        Kind::Vfat => making.fat(),
     }?;
     masks.lift()
 }
 
-fn make_ext4(
-    context: &StageContext,
-    image: &Path,
+/// What [`make`] was asked for.
+struct Making<'a> {
+    context: &'a StageContext,
+    image: &'a Path,
     extent: Extent,
-    system: FileSystem<'_>,
-    content: &Content,
-) -> Result<()> {
-    // Nothing is left for the first mount to zero: it is zero.
-    let extended = format!(
-        "offset={},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0",
-        extent.start
-    );
-    context
-        .command("mkfs.ext4")
-        .args(["-q", "-F", "-U", system.uuid])
-        .args(labelled("-L", system.label))
-        .args(["-E", &extended])
-        .arg("-d")
-        .arg(&content.root)
-        .arg(image)
-        .arg(format!("{}k", extent.length / 1024))
-        .run()?;
-    let disk = open(image)?;
-    ext4_inodes::finish(
-        &disk,
-        extent.start,
-        Some(&content.root),
-        context.source_epoch(),
-    )
-    .with_context(|| format!("finishing the ext4 file system at {}", extent.start))
+    system: FileSystem<'a>,
+    content: &'a Content,
 }
 
-fn make_btrfs(
-    context: &StageContext,
-    image: &Path,
-    extent: Extent,
-    system: FileSystem<'_>,
-    content: &Content,
-) -> Result<()> {
-    in_own_file(image, extent, |file| {
-        context
-            .command("mkfs.btrfs")
-            .args(["-q", "-f", "-U", system.uuid])
-            .args(labelled("-L", system.label))
-            .args(["--byte-count", &extent.length.to_string()])
-            .arg("--rootdir")
-            .arg(&content.root)
-            .arg(file)
-            .run()
-    })
-}
+impl Making<'_> {
+    fn ext4(&self) -> Result<()> {
+        // Nothing is left for the first mount to zero: it is zero.
+        let extended = format!(
+            "offset={},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0",
+            self.extent.start
+        );
+        self.context
+            .command("mkfs.ext4")
+            .args(["-q", "-F", "-U", self.system.uuid])
+            .args(labelled("-L", self.system.label))
+            .args(["-E", &extended])
+            .arg("-d")
+            .arg(&self.content.root)
+            .arg(self.image)
+            .arg(format!("{}k", self.extent.length / 1024))
+            .run()?;
+        let disk = open(self.image)?;
+        ext4_inodes::finish(
+            &disk,
+            self.extent.start,
+            Some(&self.content.root),
+            self.context.source_epoch(),
+        )
+        .with_context(|| format!("finishing the ext4 file system at {}", self.extent.start))
+    }
 
-/// `mkfs.xfs` fills file systems from a list that has no place for times, extended attributes and hard links. So this one
-/// is filled through the kernel.
-fn make_xfs(
-    context: &StageContext,
-    image: &Path,
-    extent: Extent,
-    system: FileSystem<'_>,
-    content: &Content,
-) -> Result<()> {
-    in_own_file(image, extent, |file| {
-        context
-            .command("mkfs.xfs")
-            .args(["-q", "-f", "-m", &format!("uuid={}", system.uuid)])
-            .args(labelled("-L", system.label))
-            .arg(file)
-            .run()
-    })?;
-    let directory = tempfile::tempdir().context("making a temporary directory")?;
-    let mounted = LoopMount::new(image, extent, system.kind, directory.path())
-        .context("mounting the new XFS file system, which only the kernel can fill")?;
-    context
-        .command("cp")
-        .arg("-a")
-        .arg(content.root.join("."))
-        .arg(directory.path())
-        .run()?;
-    mounted.finish()
-}
+    fn btrfs(&self) -> Result<()> {
+        in_own_file(self.image, self.extent, |file| {
+            self.context
+                .command("mkfs.btrfs")
+                .args(["-q", "-f", "-U", self.system.uuid])
+                .args(labelled("-L", self.system.label))
+                .args(["--byte-count", &self.extent.length.to_string()])
+                .arg("--rootdir")
+                .arg(&self.content.root)
+                .arg(file)
+                .run()
+        })
+    }
 
-fn make_fat(
-    context: &StageContext,
-    image: &Path,
-    extent: Extent,
-    system: FileSystem<'_>,
-    content: &Content,
-) -> Result<()> {
-    let identity = fat::Identity {
-        uuid: system.uuid,
-        label: system.label,
-        width: None,
-    };
-    let disk = open(image)?;
-    fat::make(
-        &disk,
-        extent,
-        SECTOR,
-        identity,
-        Some(content),
-        context.source_epoch(),
-    )
+    /// `mkfs.xfs` fills file systems from a list that has no place for times, extended attributes and hard links. So
+    /// this one is filled through the kernel.
+    fn xfs(&self) -> Result<()> {
+        in_own_file(self.image, self.extent, |file| {
+            self.context
+                .command("mkfs.xfs")
+                .args(["-q", "-f", "-m", &format!("uuid={}", self.system.uuid)])
+                .args(labelled("-L", self.system.label))
+                .arg(file)
+                .run()
+        })?;
+        let directory = tempfile::tempdir().context("making a temporary directory")?;
+        let mounted =
+            LoopMount::new(self.image, self.extent, self.system.kind, directory.path())
+                .context("mounting the new XFS file system, which only the kernel can fill")?;
+        self.context
+            .command("cp")
+            .arg("-a")
+            .arg(self.content.root.join("."))
+            .arg(directory.path())
+            .run()?;
+        mounted.finish()
+    }
+
+    fn fat(&self) -> Result<()> {
+        let identity = fat::Identity {
+            uuid: self.system.uuid,
+            label: self.system.label,
+            width: None,
+        };
+        let disk = open(self.image)?;
+        fat::make(
+            &disk,
+            self.extent,
+            SECTOR,
+            identity,
+            Some(self.content),
+            self.context.source_epoch(),
+        )
+    }
 }
 
 /// Lets a program that knows no offsets work on a file, next to the image, where there is room.
