@@ -10,10 +10,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use osbuild_stage_api::testing::StageTest;
-use samples::{Sample, samples};
+use samples::{Sample, assemblers, samples};
 use serde_json::{Value, json};
 
-use crate::{STAGES, lookup};
+use crate::{ASSEMBLERS, STAGES};
 
 /// Stages that write no files of a tree, or whose place is chosen by the engine.
 const WITHOUT_FILES: &[&str] = &[
@@ -39,6 +39,10 @@ const WITHOUT_FILES: &[&str] = &[
     "org.osbuild.lvm2.create", // writes to a device
     "org.osbuild.btrfs.subvol", // works on mounts, and has a test of its own
     "org.osbuild.rpmkeys.import", // runs a program that changes into the tree
+    "org.osbuild.ostree.init-fs", // a program that knows about roots
+    "org.osbuild.ostree.os-init", // a program that knows about roots
+    "org.osbuild.ostree.remotes", // a program changes a repository whose path is checked
+    "org.osbuild.ostree.sign", // a program changes a repository whose path is checked
     "org.osbuild.error",    // does nothing
     "org.osbuild.firewall", // inside a chroot
     "org.osbuild.groups",   // `groupadd --root`, which changes into the tree
@@ -57,6 +61,23 @@ const WITHOUT_FILES: &[&str] = &[
     "org.osbuild.write-device", // writes to a device
     "org.osbuild.yum",      // runs a program that changes into the tree
 ];
+
+/// Assemblers without a sample.
+const ASSEMBLERS_WITHOUT_FILES: &[&str] = &[
+    "org.osbuild.error",         // does nothing
+    "org.osbuild.ostree.commit", // its programs do all the writing, in a folder of their own
+    "org.osbuild.qemu",          // its loop devices need root: see tests/system
+];
+
+#[test]
+fn every_assembler_has_a_sample_or_a_reason() {
+    let samples = assemblers();
+    let mut covered: Vec<_> = samples.iter().map(|sample| sample.name).collect();
+    covered.extend(ASSEMBLERS_WITHOUT_FILES);
+    covered.sort_unstable();
+    let expected: Vec<_> = ASSEMBLERS.iter().map(|assembler| assembler.name).collect();
+    assert_eq!(covered, expected);
+}
 
 #[test]
 fn every_stage_has_a_sample_or_a_reason() {
@@ -83,7 +104,7 @@ fn every_stage_has_a_sample_or_a_reason() {
 
 #[test]
 fn nothing_outside_the_tree_is_changed() {
-    for sample in samples() {
+    for sample in samples().into_iter().chain(assemblers()) {
         let clean = prepare(&sample, None);
         let ran = clean.run();
         assert!(
@@ -167,7 +188,8 @@ fn imitate(clean: &Path, outside: &Path, link: &Path, outside_is: Outside) {
 
 /// A tree with what the sample wants, but for what is below `without`.
 fn prepare(sample: &Sample, without: Option<&Path>) -> StageTest {
-    let stage = lookup(sample.name).unwrap_or_else(|| panic!("{} is in the table", sample.name));
+    let stage = sample.table.iter().find(|stage| stage.name == sample.name);
+    let stage = stage.unwrap_or_else(|| panic!("{} is in the table", sample.name));
     let files: [(&str, &[u8]); 1] = [("one", GZIPPED_ARCHIVE)];
     let data = json!({"files": {"one": {}}});
     let mut test =

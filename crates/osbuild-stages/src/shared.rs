@@ -27,5 +27,6 @@ pub(crate) mod secret_file;
 pub(crate) mod setting_lines;
 pub(crate) mod squashfs_compression;
 pub(crate) mod tar_members;
+pub(crate) mod toml_text;
 pub(crate) mod unit_file;
 pub(crate) mod unit_links;

@@ -38,8 +38,8 @@ use golden::tree::{self, Tree};
 use osbuild_stage_api::testing::StageTest;
 use osbuild_stages::lookup;
 
-/// Stages of 2020 and of today: each must have a pair. Those that run other programs, or take inputs, have tests of their
-/// own.
+/// Stages of 2020 and of today: each must have a pair. Those that run other programs, or take inputs, have tests of
+/// their own.
 const WITH_PAIRS: &[&str] = &[
     "chrony",
     "debug-shell",

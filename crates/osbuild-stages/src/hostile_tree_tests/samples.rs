@@ -1,9 +1,14 @@
 //! What every stage is run with on trees of hostile links.
 
+use osbuild_stage_api::StageModule;
 use serde_json::{Value, json};
 
-/// How a stage is run: its options, what must be there before, and the programs it calls.
+use crate::{ASSEMBLERS, STAGES};
+
+/// How a stage or an assembler is run: its options, what must be there before, and the programs it calls.
 pub(super) struct Sample {
+    /// Some names are those of a stage and of an assembler.
+    pub(super) table: &'static [StageModule],
     pub(super) name: &'static str,
     pub(super) options: Value,
     /// Files, or directories if they end in a slash.
@@ -28,6 +33,7 @@ fn sample(name: &'static str, options: Value, before: &'static [&'static str]) -
         "org.osbuild.squashfs" => &["mksquashfs"],
         "org.osbuild.systemd-repart.create" => &["systemd-repart", "mount", "umount"],
         "org.osbuild.users" => &["usermod"],
+        "org.osbuild.xorrisofs" => &["xorrisofs"],
         _ => &[],
     };
     let without: &[&str] = match name {
@@ -39,6 +45,7 @@ fn sample(name: &'static str, options: Value, before: &'static [&'static str]) -
         _ => &[],
     };
     Sample {
+        table: STAGES,
         name,
         options,
         before,
@@ -515,5 +522,42 @@ pub(super) fn samples() -> Vec<Sample> {
             json!({"path": "a/b", "size": "1G"}),
             &["a/"],
         ),
+        sample(
+            "org.osbuild.xorrisofs",
+            json!({"filename": "a/b", "volid": "V"}),
+            &["a/"],
+        ),
+        sample(
+            "org.osbuild.bootc.install.config",
+            json!({"filename": "x.toml", "config": {"install": {"kargs": ["x"]}}}),
+            &["usr/lib/bootc/install/x.toml"],
+        ),
+        sample("org.osbuild.ostree.init", json!({"path": "/a/b"}), &["a/"]),
+    ]
+}
+
+/// The image goes to the tree; what it is made of is an input.
+pub(super) fn assemblers() -> Vec<Sample> {
+    let assembler = |name, options, stand_ins| Sample {
+        table: ASSEMBLERS,
+        name,
+        options,
+        before: &["a/"],
+        stand_ins,
+        without: &[],
+    };
+    vec![
+        assembler("org.osbuild.noop", json!({}), &[]),
+        assembler(
+            "org.osbuild.oci-archive",
+            json!({"filename": "a/b", "architecture": "amd64"}),
+            &[],
+        ),
+        assembler(
+            "org.osbuild.rawfs",
+            json!({"filename": "a/b", "root_fs_uuid": "61f8a6bb-4d07-4f51-9d3b-6b8bb2c4d1f0", "size": 4 << 20}),
+            &[],
+        ),
+        assembler("org.osbuild.tar", json!({"filename": "a/b"}), &[]),
     ]
 }
