@@ -172,17 +172,31 @@ fn converse(stream: &TcpStream, state: &State) -> std::io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut reader = BufReader::new(stream);
     while let Some(request) = read_request(&mut reader, state)? {
-        let now = state.at_work.fetch_add(1, Ordering::SeqCst) + 1;
-        state.most_at_work.fetch_max(now, Ordering::SeqCst);
+        let at_work = AtWork::begin(state);
         let answer = state.next_answer(&request);
         lock(&state.requests).push(request.clone());
-        let result = give(stream, &request, answer, state);
-        state.at_work.fetch_sub(1, Ordering::SeqCst);
-        if result? == Connection::Ends {
+        if give(stream, &request, answer, at_work)? == Connection::Ends {
             break;
         }
     }
     Ok(())
+}
+
+/// Counts a request as being answered for as long as it lives.
+struct AtWork<'a>(&'a State);
+
+impl<'a> AtWork<'a> {
+    fn begin(state: &'a State) -> Self {
+        let now = state.at_work.fetch_add(1, Ordering::SeqCst) + 1;
+        state.most_at_work.fetch_max(now, Ordering::SeqCst);
+        Self(state)
+    }
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.at_work.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 #[derive(PartialEq, Eq)]
@@ -253,9 +267,10 @@ fn give(
     stream: &TcpStream,
     request: &Request,
     answer: Answer,
-    state: &State,
+    at_work: AtWork<'_>,
 ) -> std::io::Result<Connection> {
     let everything = usize::MAX;
+    let state = at_work.0;
     match answer {
         Answer::File(file) => {
             send_part(stream, request, &file, everything)?;
@@ -305,6 +320,7 @@ fn give(
         }
         Answer::Slowly(file, piece, pause) => {
             let (_, rest) = send_part(stream, request, &file, 0)?;
+            let (rest, last) = rest.split_at(rest.len().saturating_sub(1));
             for piece in rest.chunks(piece) {
                 if state.is_stopping() {
                     break;
@@ -312,6 +328,9 @@ fn give(
                 write(stream, piece)?;
                 std::thread::sleep(pause);
             }
+            // Once it has all, the client may ask for the next file before this thread goes on.
+            drop(at_work);
+            write(stream, last)?;
             Ok(Connection::Stays)
         }
         Answer::Silence => {
