@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
@@ -17,6 +18,9 @@ use crate::{Algorithm, FetchError, FetchEvent, FetchOptions, FetchRequest, Fetch
 /// How often progress is reported and cancellation looked for.
 const TICK: Duration = Duration::from_millis(100);
 
+/// More threads than this do not make any network faster.
+const MAXIMUM_THREADS: usize = 4;
+
 /// Brings all files into the cache directory, which must exist. Results are in the order of the requests.
 ///
 /// Must not be called from async code: it blocks until all files are there or given up.
@@ -27,7 +31,7 @@ pub fn fetch_all(
     cancel: &AtomicBool,
     on_event: &(dyn Fn(FetchEvent) + Sync),
 ) -> Vec<Result<Fetched, FetchError>> {
-    let runtime = match runtime() {
+    let runtime = match runtime(Builder::new_multi_thread().worker_threads(worker_threads())) {
         Ok(runtime) => runtime,
         Err(reason) => {
             return requests
@@ -58,7 +62,8 @@ pub fn fetch_bytes_until(
 ) -> Result<Vec<u8>, FetchError> {
     let nothing = Hasher::new(Algorithm::Sha256).finish();
     let request = FetchRequest::new(url, nothing);
-    let runtime = runtime().map_err(|reason| setup_error(&request, &reason))?;
+    let runtime = runtime(&mut Builder::new_current_thread())
+        .map_err(|reason| setup_error(&request, &reason))?;
     let (events, _) = unbounded_channel();
     let shared = Shared::new(options, events);
     let fetch = FileFetch {
@@ -81,8 +86,13 @@ async fn cancelled(cancel: &AtomicBool) {
     }
 }
 
-fn runtime() -> Result<Runtime, String> {
-    tokio::runtime::Builder::new_current_thread()
+/// Computing checksums takes most of the time of a transfer, so that one thread is not enough for a fast mirror.
+fn worker_threads() -> usize {
+    thread::available_parallelism().map_or(1, |count| count.get().min(MAXIMUM_THREADS))
+}
+
+fn runtime(builder: &mut Builder) -> Result<Runtime, String> {
+    builder
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start transfers: {error}"))
