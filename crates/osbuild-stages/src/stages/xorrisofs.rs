@@ -78,7 +78,7 @@ fn run(context: &StageContext) -> Result<()> {
     };
     let excluded = options.exclude.iter();
     context
-        .command("/usr/bin/xorrisofs")
+        .command("xorrisofs")
         .args(arguments)
         .args(excluded.flat_map(|path| ["-exclude", path]))
         .arg("-o")
