@@ -21,6 +21,7 @@
 
 mod apt;
 mod attachments;
+mod base_accounts;
 mod build_manifest;
 mod compile;
 mod distribution;

@@ -113,6 +113,7 @@ fn tools_of(kind: FileSystemKind) -> Option<&'static str> {
     }
 }
 
+/// tar starts compressors through `/bin/sh`.
 fn output_packages(format: OutputFormat) -> &'static [&'static str] {
     match format {
         OutputFormat::Qcow2 | OutputFormat::Vmdk | OutputFormat::Vdi | OutputFormat::Vhdx => {
@@ -121,9 +122,9 @@ fn output_packages(format: OutputFormat) -> &'static [&'static str] {
         OutputFormat::RawXz => &["xz-utils"],
         OutputFormat::RawZst => &["zstd"],
         OutputFormat::Tar => &["tar"],
-        OutputFormat::TarGz => &["tar", "gzip"],
-        OutputFormat::TarXz => &["tar", "xz-utils"],
-        OutputFormat::TarZst => &["tar", "zstd"],
+        OutputFormat::TarGz => &["tar", "dash", "gzip"],
+        OutputFormat::TarXz => &["tar", "dash", "xz-utils"],
+        OutputFormat::TarZst => &["tar", "dash", "zstd"],
         OutputFormat::Raw | OutputFormat::Directory => &[],
     }
 }

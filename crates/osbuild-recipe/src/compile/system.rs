@@ -12,6 +12,7 @@ use super::sources::Sources;
 use super::stage::{files_input, stage, stage_with_inputs};
 use super::{boot, fstab};
 use crate::attachments::Attachments;
+use crate::base_accounts;
 use crate::lock::Lock;
 use crate::recipe::{Content, Recipe, User};
 
@@ -153,10 +154,18 @@ fn user_json(user: &User) -> Value {
         (!user.groups.is_empty()).then(|| json!(user.groups)),
     );
     set("description", user.description.clone().map(Value::from));
-    set("home", user.home.clone().map(Value::from));
-    let shell = user.shell.clone();
-    let usual_shell = || (user.name != "root").then(|| DEFAULT_SHELL.to_owned());
-    set("shell", shell.or_else(usual_shell).map(Value::from));
+    let is_new = !base_accounts::is_user(&user.name);
+    // `useradd` makes a home only when it is told where.
+    let usual_home = || is_new.then(|| format!("/home/{}", user.name));
+    set(
+        "home",
+        user.home.clone().or_else(usual_home).map(Value::from),
+    );
+    let usual_shell = || is_new.then(|| DEFAULT_SHELL.to_owned());
+    set(
+        "shell",
+        user.shell.clone().or_else(usual_shell).map(Value::from),
+    );
     set("password", user.password.clone().map(Value::from));
     set(
         "keys",

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::identity_names::{is_account_name, is_plain_path};
 use super::password::check_password;
 use super::ssh_key::check_ssh_key;
+use crate::base_accounts::GROUPS_WITHOUT_A_USER;
 use crate::node::{Node, NodeKind};
 use crate::problem::{Problems, RecipeError};
 use crate::recipe::{Group, Sudo, User};
@@ -89,8 +90,27 @@ fn user(node: &Node, seen: &mut HashSet<String>, problems: &mut Problems) -> Opt
         sudo,
     };
     section.finish(problems);
-    check_name(&name?, "user", seen, problems);
+    let name = name?;
+    check_name(&name, "user", seen, problems);
+    check_own_group(&name, user.gid, problems);
     Some(user)
+}
+
+fn check_own_group(name: &Text, gid: Option<u32>, problems: &mut Problems) {
+    let taken = GROUPS_WITHOUT_A_USER
+        .iter()
+        .find(|(group, _)| gid.is_none() && *group == name.value);
+    if let Some((group, number)) = taken {
+        problems.add(
+            RecipeError::new(
+                name.place,
+                format!("user `{group}` cannot have a group of its own: every system has a group of that name"),
+            )
+            .hint(format!(
+                "choose another name, or make that group the user's own with `gid: {number}`"
+            )),
+        );
+    }
 }
 
 fn account_number(

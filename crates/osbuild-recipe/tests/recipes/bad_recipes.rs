@@ -144,6 +144,17 @@ fn users_and_groups_are_named_once_and_well() {
 }
 
 #[test]
+fn a_user_cannot_share_the_name_of_a_group_of_every_system() {
+    check(
+        "users:\n  - name: operator\n  - {name: staff, gid: 50}\n",
+        &[
+            "5:11: user `operator` cannot have a group of its own: every system has a group of that name \
+           (choose another name, or make that group the user's own with `gid: 37`)",
+        ],
+    );
+}
+
+#[test]
 fn sudo_asks_for_a_password_only_when_there_is_one() {
     check(
         "users: [{name: a, sudo: true}]\n",
