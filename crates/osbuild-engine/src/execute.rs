@@ -49,6 +49,8 @@ pub struct BuildRequest {
     pub run_directory: PathBuf,
     /// When to let the user look around in a stage's sandbox.
     pub shells: ShellRequest,
+    /// Whether the tree that a failed stage leaves is kept to be looked at.
+    pub keeps_failed_trees: bool,
     /// Ends the build when cancelled.
     pub cancel: CancelToken,
 }
@@ -160,6 +162,7 @@ pub fn build(
             checkpoints: &request.checkpoints,
             steps: steps.as_ref(),
             held: &held,
+            keeps_failed_trees: request.keeps_failed_trees,
             logs: &stage_log::new_run_directory(&store.logs_dir())?,
         };
         if let Some(steps) = &steps {

@@ -107,6 +107,17 @@ pub struct PipelineOutcome {
     pub stages: Vec<std::sync::Arc<StageOutcome>>,
     /// Whether the tree is complete.
     pub success: bool,
+    /// What the failed stage left, if it was to be kept.
+    pub failed_tree: Option<FailedTree>,
+}
+
+/// What came of keeping the tree that a failed stage left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FailedTree {
+    /// It is in this directory.
+    Kept(PathBuf),
+    /// It is not there, for this reason.
+    Lost(String),
 }
 
 /// What came of a stage.

@@ -11,7 +11,7 @@ use osbuild_store::TreeBuilder;
 use crate::build_root::BuildRoot;
 use crate::event::Event;
 use crate::growing_tree::GrowingTree;
-use crate::outcome::PipelineOutcome;
+use crate::outcome::{Ending, FailedTree, PipelineOutcome};
 use crate::plan::Step;
 use crate::run_stage::{BuildContext, StageRun, run_stage};
 use crate::schedule::EventSender;
@@ -29,6 +29,8 @@ pub(crate) struct PipelineContext<'a> {
     /// Keeps results unasked; none if that is not wanted.
     pub(crate) steps: Option<&'a StepCache<'a>>,
     pub(crate) held: &'a HeldSteps,
+    /// Whether what a failed stage leaves is kept to be looked at.
+    pub(crate) keeps_failed_trees: bool,
     pub(crate) logs: &'a Path,
 }
 
@@ -62,6 +64,7 @@ fn build_tree(
         pipeline: step.pipeline,
         stages: Vec::new(),
         success: true,
+        failed_tree: None,
     };
     let root = build_root_of(context.build, pipeline)?;
     let builder = begin_tree(context, pipeline, step)?.with_epoch(pipeline.source_epoch);
@@ -86,6 +89,9 @@ fn build_tree(
             tree.builder()?
                 .write_metadata(stage.id.as_str(), metadata)?;
         }
+        if context.keeps_failed_trees && !result.success && result.ending != Ending::Cancelled {
+            outcome.failed_tree = Some(keep_failed(tree.builder()?, &stage.id));
+        }
         outcome.success = result.success;
         let duration = result.duration;
         outcome.stages.push(result);
@@ -101,6 +107,15 @@ fn build_tree(
     }
     finish_tree(context, pipeline, tree)?;
     Ok(outcome)
+}
+
+/// Keeps what a failed stage left. That this fails is not to hide why the stage did.
+fn keep_failed(builder: &TreeBuilder, id: &StageId) -> FailedTree {
+    match builder.keep_failed(id.as_str()) {
+        Ok(Some(place)) => FailedTree::Kept(place),
+        Ok(None) => FailedTree::Lost("the store has no room for it".to_owned()),
+        Err(error) => FailedTree::Lost(format!("{error:#}")),
+    }
 }
 
 /// Gives the prepared build root of a pipeline; the first to ask prepares it.

@@ -140,6 +140,7 @@ mod tests {
 
     fn outcome(pipeline: usize, success: bool) -> PipelineOutcome {
         PipelineOutcome {
+            failed_tree: None,
             pipeline,
             stages: Vec::new(),
             success,

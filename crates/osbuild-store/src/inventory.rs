@@ -15,6 +15,14 @@ use crate::steps::{Chain, KEY_PARTS, StepInfo, StepRecord, standing_on};
 use crate::store::Store;
 use crate::survey::disk_usage;
 
+/// Begins the names of trees that failed stages left; no id of a stage has anything but hexadecimal digits.
+const FAILED_PREFIX: &str = "failed-";
+
+/// Gives the name in `objects/` of what a stage left that failed.
+pub(crate) fn failed_tree_name(stage_id: &str) -> String {
+    format!("{FAILED_PREFIX}{stage_id}")
+}
+
 /// Something that a store keeps.
 #[derive(Clone, Debug)]
 pub struct CacheEntry {
@@ -43,12 +51,14 @@ pub enum EntryKind {
     Checkpoint,
     /// A tree that was kept unasked.
     Step,
+    /// What a failed stage left, to be looked at; no build uses it.
+    Failed,
 }
 
 impl EntryKind {
     fn folder(self) -> &'static str {
         match self {
-            Self::Checkpoint => OBJECTS,
+            Self::Checkpoint | Self::Failed => OBJECTS,
             Self::Step => STEPS,
         }
     }
@@ -82,6 +92,10 @@ impl Store {
                     continue;
                 };
                 // What is being removed just now is passed over.
+                let kind = match kind {
+                    EntryKind::Checkpoint if name.starts_with(FAILED_PREFIX) => EntryKind::Failed,
+                    kind => kind,
+                };
                 if let Some(entry) = self.describe(kind, name, &entry.path())? {
                     entries.push(entry);
                 }
@@ -97,7 +111,9 @@ impl Store {
         };
         let size = ObjectInfo::read(path)?.map_or(0, |info| info.size);
         let (is_usable, shared_size, record) = match kind {
-            EntryKind::Checkpoint => (lock_trusted(path, self.boot_id())?.is_some(), 0, None),
+            EntryKind::Checkpoint | EntryKind::Failed => {
+                (lock_trusted(path, self.boot_id())?.is_some(), 0, None)
+            }
             EntryKind::Step => {
                 let chain = Chain::open(self.root(), &name, self.boot_id())?;
                 let record = StepInfo::read(path)?.map(|info| info.record);
@@ -232,7 +248,7 @@ impl Store {
     pub fn remove_entry(&self, entry: &CacheEntry) -> Result<()> {
         let is_gone = match entry.kind {
             EntryKind::Step => self.forget_step(&entry.name)?,
-            EntryKind::Checkpoint => {
+            EntryKind::Checkpoint | EntryKind::Failed => {
                 accounting::remove_object(self.root(), &self.path_of(entry))?.is_some()
             }
         };
@@ -249,7 +265,7 @@ impl Store {
     pub fn dependents(&self, entry: &CacheEntry) -> Result<Vec<String>> {
         match entry.kind {
             EntryKind::Step => standing_on(self.root(), &entry.name),
-            EntryKind::Checkpoint => Ok(Vec::new()),
+            EntryKind::Checkpoint | EntryKind::Failed => Ok(Vec::new()),
         }
     }
 

@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::access::{self, AccessError, ReadAccess, WriteAccess};
+use crate::accounting;
 use crate::clamp;
 use crate::commit::{commit_object, commit_step};
 use crate::copy::{Blocks, CopyOptions, copy_tree};
 use crate::export::Ownership;
+use crate::inventory::failed_tree_name;
 use crate::layers::{MAXIMUM_LAYERS, WritableView};
 use crate::object::Object;
 use crate::remove_tree::remove_tree;
@@ -247,6 +249,26 @@ impl TreeBuilder {
         Self::copy_of(&self.store, tree.path(), &self.staging.data())?
             .with_epoch(self.epoch)
             .commit(id)
+    }
+
+    /// Keeps a copy of the tree as a stage that failed left it, in place of the one that it left before; gives where it
+    /// is, none if the store has no room.
+    ///
+    /// # Errors
+    /// Someone uses the one that it left before, or the copy can not be made.
+    pub fn keep_failed(&self, stage_id: &str) -> Result<Option<PathBuf>> {
+        let name = failed_tree_name(stage_id);
+        check_id(&name)?;
+        let place = self.store.objects_dir().join(&name);
+        let is_there = place.symlink_metadata().is_ok();
+        if is_there && accounting::remove_object(self.store.root(), &place)?.is_none() {
+            bail!("{} is in use", place.display());
+        }
+        let tree = self.read()?;
+        // Its times stay: they may tell what went wrong.
+        let copy = Self::copy_of(&self.store, tree.path(), &self.staging.data())?;
+        let object = copy.commit(&name)?;
+        Ok(object.is_kept().then(|| place.join("data/tree")))
     }
 
     /// Finishes the tree and keeps it under `id`, by renaming it; a tree in layers is copied before.

@@ -18,7 +18,7 @@ use osbuild_manifest::manifest::Manifest;
 use osbuild_manifest::validate::validate;
 use osbuild_recipe::OutputFormat;
 
-use crate::command_line::{BuildArguments, Command, CommandLine};
+use crate::command_line::{BuildArguments, BuildOnFailure, Command, CommandLine};
 use crate::failure::{Failure, FailureKind, Failures};
 use crate::manifest_document::{ManifestDocument, read_text};
 use crate::mistaken_kind::recipe_as_manifest;
@@ -97,6 +97,7 @@ fn run(arguments: &BuildArguments) -> Result<(), Failures> {
         jobs,
         run_directory: run_directory(None)?,
         shells: ShellRequest::default(),
+        keeps_failed_trees: arguments.on_failure == Some(BuildOnFailure::Keep),
     };
     let store = open_store(&arguments.store, None)?;
     let mut monitor = monitor(arguments);

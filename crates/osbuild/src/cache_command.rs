@@ -115,6 +115,7 @@ fn listing(entries: &[CacheEntry]) -> String {
         let kind = match entry.kind {
             EntryKind::Checkpoint => "checkpoint",
             EntryKind::Step => "step",
+            EntryKind::Failed => "failed",
         };
         let mut what = entry.record.as_ref().map_or_else(String::new, |record| {
             format!("{} in {}", record.stage_type, record.pipeline)
@@ -148,16 +149,18 @@ fn usage(store: &Store) -> Result<String> {
     };
     let (checkpoints, checkpoint_bytes) = sum(EntryKind::Checkpoint);
     let (steps, step_bytes) = sum(EntryKind::Step);
+    let (failed, failed_bytes) = sum(EntryKind::Failed);
     let downloads = store.downloads_size()?;
     let limit = match store.maximum_size() {
         MaximumSize::Bytes(limit) => bytes(limit),
         MaximumSize::Unlimited => "unlimited".to_owned(),
     };
     text += &format!(
-        "\ncheckpoints  {:>9}  {checkpoints}\nsteps        {:>9}  {steps}\ntrees        {:>9}  of {limit}\ndownloads    {:>9}\n",
+        "\ncheckpoints  {:>9}  {checkpoints}\nsteps        {:>9}  {steps}\nfailed       {:>9}  {failed}\ntrees        {:>9}  of {limit}\ndownloads    {:>9}\n",
         bytes(checkpoint_bytes),
         bytes(step_bytes),
-        bytes(checkpoint_bytes + step_bytes),
+        bytes(failed_bytes),
+        bytes(checkpoint_bytes + step_bytes + failed_bytes),
         bytes(downloads),
     );
     Ok(text)

@@ -139,7 +139,7 @@ pub(crate) struct ManifestArguments {
     )]
     pub(crate) break_before: Option<String>,
 
-    /// What to do when a stage has failed: `shell` opens a shell in its sandbox
+    /// What to do when a stage has failed: `shell` opens a shell in its sandbox, `keep` keeps what it left of its tree
     #[arg(long, value_name = "ACTION")]
     pub(crate) on_failure: Option<OnFailure>,
 
@@ -164,6 +164,15 @@ pub(crate) struct ManifestArguments {
 pub(crate) enum OnFailure {
     /// Open a shell where it ran, what it left still in place
     Shell,
+    /// Keep the tree as the stage left it, in the store
+    Keep,
+}
+
+/// What `osbuild build` can do when a stage has failed; its pipelines run side by side, so no shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BuildOnFailure {
+    /// Keep the tree as the stage left it, in the store
+    Keep,
 }
 
 /// What the first versions took, in 2020.
@@ -224,6 +233,10 @@ pub(crate) struct BuildArguments {
     /// Run everything anew that comes after a stage, given by name or id
     #[arg(long, value_name = "STAGE", conflicts_with = "no_cache")]
     pub(crate) cache_from: Option<String>,
+
+    /// What to do when a stage has failed: `keep` keeps what it left of its tree
+    #[arg(long, value_name = "ACTION")]
+    pub(crate) on_failure: Option<BuildOnFailure>,
 
     #[command(flatten)]
     pub(crate) repository: RepositoryArguments,

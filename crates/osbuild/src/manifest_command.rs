@@ -110,6 +110,7 @@ impl Work<'_> {
             stage_timeout: arguments.stage_timeout,
             jobs,
             shells,
+            keeps_failed_trees: arguments.on_failure == Some(OnFailure::Keep),
             run_directory: run_directory(arguments.rundir.as_deref())?,
         };
         if !options.exports.is_empty() {

@@ -28,6 +28,7 @@ pub(crate) struct BuildOptions {
     pub(crate) jobs: NonZeroUsize,
     pub(crate) run_directory: PathBuf,
     pub(crate) shells: ShellRequest,
+    pub(crate) keeps_failed_trees: bool,
 }
 
 /// Gives the directory for one of several exports: the word that asked for it, below a common directory.
@@ -110,6 +111,7 @@ pub(crate) fn run_build(
         jobs: options.jobs,
         run_directory: options.run_directory.clone(),
         shells: options.shells.clone(),
+        keeps_failed_trees: options.keeps_failed_trees,
         cancel,
     };
     let mut outcome = build(manifest, &request, store, catalog, observer)?;
@@ -117,7 +119,7 @@ pub(crate) fn run_build(
     if signal.is_some() && outcome.failure.is_some() {
         outcome.failure = Some(FailedAt::Interrupted);
     }
-    if !options.checkpoints.is_empty() {
+    if !options.checkpoints.is_empty() || options.keeps_failed_trees {
         // What was kept on request is to survive a power cut, too.
         store.flush()?;
     }

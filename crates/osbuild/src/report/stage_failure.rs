@@ -2,7 +2,8 @@
 
 use anyhow::anyhow;
 use osbuild_engine::outcome::{
-    Ending, FailedAt, Outcome, PipelineOutcome, SourceOutcome, SourceResult, StageOutcome,
+    Ending, FailedAt, FailedTree, Outcome, PipelineOutcome, SourceOutcome, SourceResult,
+    StageOutcome,
 };
 use osbuild_manifest::manifest::Manifest;
 use signal_hook::consts::SIGINT;
@@ -115,6 +116,18 @@ fn stage_failure(manifest: &Manifest, pipeline: &PipelineOutcome, stage: &StageO
         .map(|line| (*line).to_owned())
         .collect();
     failure.log = Some(stage.log.clone());
+    match &pipeline.failed_tree {
+        Some(FailedTree::Kept(place)) => {
+            failure = failure.with_hint(format!(
+                "the tree as the stage left it is {}, until `osbuild cache prune` removes it",
+                place.display()
+            ));
+        }
+        Some(FailedTree::Lost(reason)) => {
+            failure = failure.with_hint(format!("the tree that it left is not kept: {reason}"));
+        }
+        None => {}
+    }
     match &stage.ending {
         Ending::TimedOut => failure.with_hint("give it more time with a larger --stage-timeout"),
         _ if let Some(free) = stage.free_bytes.filter(|free| *free < FULL) => failure.with_hint(format!(

@@ -1,5 +1,7 @@
 //! Stages that fail: who, where, the last words, and the log.
 
+use std::path::PathBuf;
+
 use fs_err as fs;
 use osbuild_testing::needs;
 use serde_json::{Value, json};
@@ -87,4 +89,87 @@ fn the_result_document_tells_the_failed_stage_and_what_ran() {
         })
     );
     workplace.assert_usable();
+}
+
+/// A manifest whose second stage writes something, then fails.
+fn half_done() -> String {
+    one_pipeline(&json!([
+        {"type": "org.osbuild.mkdir", "options": {"paths": [{"path": "/first"}]}},
+        {"type": "org.osbuild.mkdir", "options": {"paths": [{"path": "/made"}, {"path": "/not/there"}]}},
+    ]))
+}
+
+/// Gives the only tree of a failed stage that the store has.
+fn kept_tree(workplace: &Workplace) -> PathBuf {
+    let objects = fs::read_dir(workplace.path("store/objects")).unwrap();
+    let mut kept: Vec<PathBuf> = objects.map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    kept.remove(0).join("data/tree")
+}
+
+#[test]
+fn what_a_failed_stage_left_is_kept_when_that_is_wanted() {
+    needs![root];
+    let workplace = Workplace::new();
+    workplace.write("image.json", half_done());
+    let upstream = [
+        "image.json",
+        "--store",
+        "store",
+        "--export",
+        "tree",
+        "--output-directory",
+        "out",
+    ];
+    let ours = ["build", "image.json", "--store", "store", "--output", "out"];
+    let fail = |words: &[&str], options: &[&str]| {
+        let mut command = workplace.command(words);
+        command.args(options);
+        let ran = workplace.run(command);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(!workplace.path("out").exists());
+        ran
+    };
+    for words in [&upstream[..], &ours] {
+        let ran = fail(words, &[]);
+        assert!(!ran.stderr.contains("as the stage left it"), "{ran:?}");
+        assert_eq!(
+            fs::read_dir(workplace.path("store/objects"))
+                .unwrap()
+                .count(),
+            0
+        );
+        // The second time, it takes the place of what the first left.
+        for _ in 0..2 {
+            let ran = fail(words, &["--on-failure", "keep"]);
+            let tree = kept_tree(&workplace);
+            let place = tree.strip_prefix(workplace.path("")).unwrap();
+            let said = format!(
+                "the tree as the stage left it is [folder]/{}, ",
+                place.display()
+            );
+            assert!(ran.stderr.contains(&said), "{ran:?}");
+            let mut names: Vec<_> = fs::read_dir(&tree)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name())
+                .collect();
+            names.sort();
+            assert_eq!(names, ["first", "made"]);
+            fs::write(tree.join("note"), "from a visitor").unwrap();
+        }
+        let cache = |words: &[&str]| {
+            let mut command = workplace.command(&["cache", "--store", "store"]);
+            command.args(words);
+            workplace.run(command)
+        };
+        let listed = cache(&["ls"]);
+        assert!(listed.stdout.contains("  failed  "), "{listed:?}");
+        assert_eq!(cache(&["prune", "--all"]).code, 0);
+        assert_eq!(
+            fs::read_dir(workplace.path("store/objects"))
+                .unwrap()
+                .count(),
+            0
+        );
+    }
 }

@@ -41,6 +41,7 @@ fn ran_stages(manifest: &Manifest, pipeline: usize, successes: &[bool]) -> Pipel
         })
     };
     PipelineOutcome {
+        failed_tree: None,
         pipeline,
         stages: successes.iter().enumerate().map(outcome).collect(),
         success: successes.iter().all(|success| *success),
