@@ -21,6 +21,10 @@ use crate::{FetchError, FetchEvent, FetchOptions, FetchRequest, Fetched};
 /// not keep the others idle, few enough for the usual limit of 1024 descriptors.
 const ADMITTED_PER_JOB: usize = 4;
 
+/// How many tries in a row may stall without a byte: a server that says nothing three times has nothing to say, and
+/// each such try lasts for the whole patience.
+const SILENT_TRIES: usize = 3;
+
 /// What all files of a run share.
 pub(crate) struct Shared {
     pub(crate) options: FetchOptions,
@@ -180,8 +184,10 @@ impl FileFetch<'_> {
         finish: impl Fn(&Self, &mut S, &str) -> Result<(), FetchError>,
     ) -> Result<(u64, String), FetchError> {
         let mut mirrors = Mirrors::new(&self.request.urls);
+        let silent_tries = SILENT_TRIES.max(self.request.urls.len());
         let mut round = 0;
         let mut tries = 0;
+        let mut silent = 0;
         loop {
             let Some(url) = mirrors.current() else {
                 return Err(FetchError::Setup {
@@ -191,6 +197,7 @@ impl FileFetch<'_> {
             };
             let shown = without_password(url);
             tries += 1;
+            let length = sink.length();
             let failure = match self.try_once(url, &shown, sink, &finish).await {
                 Ok(()) => return Ok((sink.length(), shown)),
                 Err(failure) => failure,
@@ -199,7 +206,13 @@ impl FileFetch<'_> {
                 return Err(failure.error);
             }
             let is_round_over = mirrors.blame(failure.blame);
-            if mirrors.current().is_none() || tries >= self.shared.options.tries.get() {
+            let was_silent =
+                matches!(failure.error, FetchError::Stalled { .. }) && sink.length() == length;
+            silent = if was_silent { silent + 1 } else { 0 };
+            if mirrors.current().is_none()
+                || tries >= self.shared.options.tries.get()
+                || silent >= silent_tries
+            {
                 return Err(gave_up(failure.error, tries));
             }
             let delay = match failure.retry_after {

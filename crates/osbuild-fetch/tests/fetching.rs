@@ -332,6 +332,30 @@ fn a_stalled_transfer_is_given_up_and_tried_again() {
 }
 
 #[test]
+fn a_server_that_stays_silent_is_given_up_soon() {
+    let setting = Setting::new(MIB, |file| {
+        vec![Answer::StallAfter(file, 5000), Answer::Silence]
+    });
+    let options = FetchOptions {
+        connect_timeout: Duration::from_millis(100),
+        speed_limit: SpeedLimit {
+            bytes_per_second: 1000,
+            patience: Duration::from_millis(200),
+        },
+        ..options()
+    };
+    let error = fetch(&[setting.request()], setting.cache.path(), &options)
+        .remove(0)
+        .unwrap_err();
+    // The first try brought something; only those after it count.
+    assert!(
+        matches!(error, FetchError::GaveUp { tries: 4, .. }),
+        "{error}"
+    );
+    assert_eq!(setting.ranges().len(), 4);
+}
+
+#[test]
 fn a_trickle_is_a_stall_too() {
     let setting = Setting::new(MIB, |file| {
         vec![Answer::Slowly(file, 1, Duration::from_millis(20))]
