@@ -16,6 +16,7 @@ const INDENT: &str = "begin it in the same column as its neighbours";
 const QUOTE: &str = "put the text in quotes";
 const TOO_DEEP: &str = "lists and mappings are nested too deeply here";
 const SIX_LEVELS: &str = "a recipe needs six levels at most";
+const TAB: &str = "a tab stands where YAML takes spaces only";
 const BACKSLASH: &str = "write the backslash twice, or use single quotes";
 
 const SYNTAX: &[Explanation] = &[
@@ -110,11 +111,7 @@ const SYNTAX: &[Explanation] = &[
         "a text cannot begin like this",
         QUOTE,
     ),
-    (
-        "tab",
-        "a tab stands where YAML takes spaces only",
-        "indent with spaces",
-    ),
+    ("tab", TAB, "indent with spaces"),
     (
         "did not find expected key",
         "this line fits none of the lines above",
@@ -220,11 +217,29 @@ pub(crate) fn explain(text: &str, error: &Error) -> RecipeError {
         },
     );
     let (message, hint) = sentence(error);
+    let place = if message == TAB {
+        tab_in_indentation(text, place)
+    } else {
+        place
+    };
     let error = RecipeError::new(place, format!("not valid YAML: {message}"));
     match hint {
         Some(hint) => error.hint(hint),
         None => error,
     }
+}
+
+/// The tab that the parser stopped at: where a text may go on over the end of its line, it points at that end.
+fn tab_in_indentation(text: &str, stopped: Place) -> Place {
+    let lines = text.lines().zip(1..).skip(stopped.line.saturating_sub(1));
+    lines
+        .take(2)
+        .find_map(|(content, line)| {
+            let indentation = content.len() - content.trim_start().len();
+            let column = content[..indentation].find('\t')? + 1;
+            Some(Place { line, column })
+        })
+        .unwrap_or(stopped)
 }
 
 fn sentence(error: &Error) -> (String, Option<String>) {
@@ -367,8 +382,12 @@ mod tests {
             "1:4: the text that begins here has no closing quote (close it; within quotes, write a quote twice (`''`) or as `\\\"`)",
         ),
         (
+            "a:\n  - b: 1\n\t  c: 2\n",
+            "3:1: a tab stands where YAML takes spaces only (indent with spaces)",
+        ),
+        (
             "a:\n\tb: 1\n",
-            "2:2: a tab stands where YAML takes spaces only (indent with spaces)",
+            "2:1: a tab stands where YAML takes spaces only (indent with spaces)",
         ),
         (
             "a: 1\n b: 2\n",
