@@ -25,7 +25,7 @@ VERSION := 191+$(shell sed -nE '/^\[workspace.package\]/,/^\[/ s/^version = "(.*
 
 export OSBUILD_BINARY := $(abspath $(BINARY))
 
-.PHONY: help demo check build lint unit system setup setup-check bench install deb rpm
+.PHONY: help demo check build lint unit system conformance setup setup-check bench install deb rpm
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1 — \2/p' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ unit: ## tests that need nothing but cargo, and the privileged ones where they c
 
 system: build ## real builds in a real sandbox, and the boot test (root)
 	$(CARGO) test --package osbuild-system-tests
+
+conformance: build ## compare with upstream: its checkout in OSBUILD_UPSTREAM (root; Python with jsonschema, iniparse)
+	$(CARGO) test --package osbuild-conformance-tests -- --include-ignored
 
 check: setup-check lint unit system ## install, then format, lint and run every test
 

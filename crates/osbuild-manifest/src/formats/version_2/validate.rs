@@ -10,7 +10,7 @@ use crate::manifest::Version;
 use crate::module::{ModuleIndex, ModuleKind};
 use crate::schema::Schema;
 use crate::validate::{MANIFEST_SCHEMA_2, ValidationError};
-use crate::value::{Object, Text, Value};
+use crate::value::{Object, Value};
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
     let schema = Value::from_json(MANIFEST_SCHEMA_2).expect("the built-in schema is JSON");
@@ -88,7 +88,7 @@ fn validate_stage(checks: &mut Checks<'_>, stage: &Value, path: &[PathElement]) 
                 checks,
                 kind,
                 member,
-                &joined(path, [kind.folder().into(), name.into()]),
+                &joined(path, [kind.folder().into(), name]),
             );
         }
     }
@@ -101,7 +101,7 @@ fn members<'a>(
     stage: &'a Object,
     kind: ModuleKind,
     path: &[PathElement],
-) -> IndexMap<&'a Text, &'a Value> {
+) -> IndexMap<PathElement, &'a Value> {
     let group = kind.folder();
     let expected = if kind == ModuleKind::Mount {
         "array"
@@ -110,7 +110,13 @@ fn members<'a>(
     };
     let (members, found) = match stage.get(group) {
         None => return IndexMap::new(),
-        Some(Value::Object(members)) => (members.iter().collect(), "object"),
+        Some(Value::Object(members)) => (
+            members
+                .iter()
+                .map(|(name, member)| (name.into(), member))
+                .collect(),
+            "object",
+        ),
         Some(Value::Array(items)) => (named(checks, items, &joined(path, [group.into()])), "array"),
         Some(_) => (IndexMap::new(), "other"),
     };
@@ -129,7 +135,7 @@ fn named<'a>(
     checks: &mut Checks<'_>,
     items: &'a [Value],
     path: &[PathElement],
-) -> IndexMap<&'a Text, &'a Value> {
+) -> IndexMap<PathElement, &'a Value> {
     let mut named = IndexMap::new();
     for (index, item) in items.iter().enumerate() {
         if item.as_object().is_none() {
@@ -138,11 +144,17 @@ fn named<'a>(
                 joined(path, [index.into()]),
             );
         }
-        if let Some(name) = item.get("name").and_then(Value::as_text) {
+        if let Some(name) = item.get("name").and_then(name_in_path) {
             named.insert(name, item);
         }
     }
     named
+}
+
+/// A name as upstream puts it into a path; the schema of the manifest asks for a text.
+fn name_in_path(name: &Value) -> Option<PathElement> {
+    let number = || usize::try_from(name.as_i64()?).ok().map(PathElement::from);
+    name.as_text().map(PathElement::from).or_else(number)
 }
 
 fn validate_member(
