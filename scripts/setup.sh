@@ -46,6 +46,7 @@ mksquashfs squashfs-tools squashfs-tools
 mkfs.erofs erofs-utils erofs-utils
 bzip2 bzip2 bzip2
 xz xz-utils xz
+zstd zstd zstd
 strace strace strace
 rpm rpm rpm
 rpmbuild rpm rpm-build
