@@ -19,7 +19,7 @@ use crate::parallel::in_parallel;
 
 /// Removes a file or a whole directory; it is no error if there is none.
 ///
-/// Never goes into a mount: upstream osbuild once left the host's `/usr` bind-mounted in its store, for
+/// Several processes may remove the same tree: what one finds gone already is done. Never goes into a mount: upstream osbuild once left the host's `/usr` bind-mounted in its store, for
 /// `rm -rf` to find. Immutable flags and permissions that are in the way are lifted.
 ///
 /// # Errors
@@ -111,13 +111,24 @@ impl Directory {
 
     /// Removes all files in it, and the directory if that was all; gives the directories in it.
     fn empty(self: Arc<Self>) -> Result<Vec<Arc<Self>>> {
-        let opened = open_directory(self.parent(), &self.name, &self.place)?;
+        let Some(opened) = open_directory(self.parent(), &self.name, &self.place)? else {
+            self.remove()?;
+            return Ok(Vec::new());
+        };
         let directory = self.open.get_or_init(|| opened);
         let listing = || format!("listing {}", self.place.display());
         let mut inside = Vec::new();
         let mut is_writable = rustix::process::geteuid().is_root();
-        for entry in Dir::read_from(directory).with_context(listing)? {
-            let entry = entry.with_context(listing)?;
+        let entries = match Dir::read_from(directory) {
+            Err(Errno::NOENT) => None,
+            other => Some(other.with_context(listing)?),
+        };
+        for entry in entries.into_iter().flatten() {
+            let entry = match entry {
+                // How the kernel ends the list of a directory that someone else has removed.
+                Err(Errno::NOENT) => break,
+                other => other.with_context(listing)?,
+            };
             let name = entry.file_name();
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
@@ -163,8 +174,8 @@ impl Directory {
     }
 }
 
-/// Opens a directory to empty it, unless it is on another mount than its parent.
-fn open_directory(parent: BorrowedFd<'_>, name: &CStr, place: &Path) -> Result<OwnedFd> {
+/// Opens a directory to empty it, unless it is on another mount than its parent; `None` if it is gone.
+fn open_directory(parent: BorrowedFd<'_>, name: &CStr, place: &Path) -> Result<Option<OwnedFd>> {
     let open = || {
         openat2(
             parent,
@@ -176,15 +187,23 @@ fn open_directory(parent: BorrowedFd<'_>, name: &CStr, place: &Path) -> Result<O
     };
     let opened = match open() {
         Err(Errno::ACCESS) => {
-            rustix::fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty())
-                .with_context(|| format!("making {} accessible", place.display()))?;
-            open()
+            match rustix::fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty()) {
+                Ok(()) => open(),
+                Err(Errno::NOENT) => Err(Errno::NOENT),
+                Err(error) => {
+                    return Err(error)
+                        .with_context(|| format!("making {} accessible", place.display()));
+                }
+            }
         }
         other => other,
     };
     match opened {
         Err(Errno::XDEV) => bail!("something is mounted on {}", place.display()),
-        other => other.with_context(|| format!("opening {}", place.display())),
+        Err(Errno::NOENT) => Ok(None),
+        other => other
+            .map(Some)
+            .with_context(|| format!("opening {}", place.display())),
     }
 }
 
@@ -260,5 +279,28 @@ mod tests {
         remove_tree(&tree).unwrap();
         assert!(!tree.exists());
         remove_tree(&tree).unwrap();
+    }
+
+    #[test]
+    fn a_tree_can_be_removed_by_several_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        for round in 0..20 {
+            let tree = folder.path().join(format!("tree-{round}"));
+            for number in 0..60 {
+                let directory = tree.join(format!("{}/{number}/empty", number % 7));
+                fs_err::create_dir_all(&directory).unwrap();
+                fs_err::write(directory.join("file"), "x").unwrap();
+            }
+            let together = std::sync::Barrier::new(4);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        together.wait();
+                        remove_tree(&tree).unwrap();
+                    });
+                }
+            });
+            assert!(!tree.exists());
+        }
     }
 }
