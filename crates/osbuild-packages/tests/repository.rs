@@ -25,7 +25,7 @@ use pgp::{
         ArmorOptions, CleartextSignedMessage, DetachedSignature, SignedPublicKey, SignedSecretKey,
     },
     crypto::hash::HashAlgorithm,
-    packet::{KeyFlags, SignatureConfig, SignatureType, Subpacket, SubpacketData},
+    packet::{KeyFlags, PacketParser, SignatureConfig, SignatureType, Subpacket, SubpacketData},
     ser::Serialize as _,
     types::{KeyDetails as _, Password, Tag, Timestamp},
 };
@@ -235,6 +235,29 @@ fn an_index_that_is_not_the_listed_one_is_refused() {
         !setup.directory.path().join("cache").exists(),
         "nothing unverified is kept"
     );
+}
+
+#[test]
+fn a_keyring_with_the_notes_of_gnupg_is_read() {
+    let mut setup = Setup::new();
+    let bytes = fs_err::read(&setup.repository.keyring[0]).unwrap();
+    let mut with_notes = Vec::new();
+    for packet in PacketParser::new(bytes.as_slice()) {
+        packet.unwrap().to_writer(&mut with_notes).unwrap();
+        // A trust packet of the old format, as GnuPG puts one behind each packet of `pubring.gpg`.
+        with_notes.extend_from_slice(&[0xb0, 2, 0, 3]);
+    }
+    let file = setup.directory.path().join("notes.gpg");
+    fs_err::write(&file, with_notes).unwrap();
+    setup.repository.keyring = vec![file.clone()];
+    setup.load().unwrap();
+    // A file that breaks off, or is none, is told.
+    fs_err::write(&file, [0xb0, 200, 0]).unwrap();
+    let error = format!("{:#}", setup.load().unwrap_err());
+    assert!(error.contains("has no OpenPGP key"), "{error}");
+    fs_err::write(&file, "no armor").unwrap();
+    let error = format!("{:#}", setup.load().unwrap_err());
+    assert!(error.contains("notes.gpg"), "{error}");
 }
 
 #[test]

@@ -1,14 +1,17 @@
 //! The keys that may sign a repository.
 
 use std::{
-    io::Cursor,
+    borrow::Cow,
+    io::{Cursor, Read as _},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
 use pgp::{
+    armor::Dearmor,
     composed::{Deserializable as _, SignedPublicKey},
-    types::KeyDetails as _,
+    packet::PacketHeader,
+    types::{KeyDetails as _, PacketLength, Tag},
 };
 
 /// Where apt looks for keys when a source names none.
@@ -62,8 +65,19 @@ impl Keyring {
         if bytes.is_empty() {
             return Ok(());
         }
-        let (keys, _) = SignedPublicKey::from_reader_many(Cursor::new(bytes.to_vec()))
-            .with_context(|| format!("reading the keyring {source}"))?;
+        let reading = || format!("reading the keyring {source}");
+        // The first bit of every packet is set, and of no character of armor.
+        let bytes = if bytes[0] & 0x80 == 0 {
+            let mut unarmored = Vec::new();
+            Dearmor::new(bytes)
+                .read_to_end(&mut unarmored)
+                .with_context(reading)?;
+            Cow::Owned(unarmored)
+        } else {
+            Cow::Borrowed(bytes)
+        };
+        let packets = without_trust(&bytes);
+        let keys = SignedPublicKey::from_bytes_many(Cursor::new(packets)).with_context(reading)?;
         let before = self.keys.len();
         for key in keys {
             match key {
@@ -109,6 +123,33 @@ impl Keyring {
         }
         self.sources.join(", ")
     }
+}
+
+/// Leaves out the notes that `GnuPG` writes between the packets of its own keyring files, as Ubuntu's is one.
+///
+/// Trust packets "should be ignored on any input other than local keyring files" (RFC 9580, 5.10). For the parser a
+/// key ends at one, so that the signatures behind would belong to nothing.
+fn without_trust(packets: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(packets.len());
+    let mut rest = packets;
+    while !rest.is_empty() {
+        let mut behind_header = rest;
+        let header = PacketHeader::try_from_reader(&mut behind_header);
+        let end = header.as_ref().ok().and_then(|header| {
+            let PacketLength::Fixed(length) = header.packet_length() else {
+                return None;
+            };
+            let of_header = rest.len() - behind_header.len();
+            of_header.checked_add(usize::try_from(length).ok()?)
+        });
+        // What is no packet of known length is for the parser to tell about.
+        let (packet, further) = rest.split_at(end.unwrap_or(rest.len()).min(rest.len()));
+        if !header.is_ok_and(|header| header.tag() == Tag::Trust) {
+            kept.extend_from_slice(packet);
+        }
+        rest = further;
+    }
+    kept
 }
 
 /// The keyring files that are trusted when nothing else is named.
