@@ -23,6 +23,10 @@ SHAREDIR = $(DESTDIR)$(PREFIX)/share
 # What packages are called: upstream's version that this one stands in for, then our own.
 VERSION := 191+$(shell sed -nE '/^\[workspace.package\]/,/^\[/ s/^version = "(.*)"/\1/p' Cargo.toml)
 
+# All test programs of tests/system.
+SYSTEM_TESTS := $(patsubst tests/system/tests/%,%,$(basename $(wildcard tests/system/tests/*.rs)) \
+	$(patsubst %/main.rs,%,$(wildcard tests/system/tests/*/main.rs)))
+
 export OSBUILD_BINARY := $(abspath $(BINARY))
 
 .PHONY: help demo check build lint unit system conformance setup setup-check bench install deb rpm
@@ -53,12 +57,16 @@ unit: ## tests that need nothing but cargo, and the privileged ones where they c
 	$(CARGO) test --workspace --exclude osbuild-system-tests
 
 system: build ## real builds in a real sandbox, and the boot test (root)
-	$(CARGO) test --package osbuild-system-tests
+	@# Chosen from the whole workspace, for what was compiled for "unit" to be used again.
+	$(CARGO) test --workspace $(foreach test,$(SYSTEM_TESTS),--test $(test))
 
 conformance: build ## compare with upstream: its checkout in OSBUILD_UPSTREAM (root; Python with jsonschema, iniparse)
 	$(CARGO) test --package osbuild-conformance-tests -- --include-ignored
 
-check: setup-check lint unit system ## install, then format, lint and run every test
+check: setup-check lint ## install, then format, lint and run every test
+	@# The program for "system" is compiled where the tests of "unit" leave a core idle.
+	$(MAKE) --jobs=2 --output-sync=recurse unit build
+	$(MAKE) system
 
 bench: build ## measure against the hand-made script (root, network to the configured mirror)
 	benches/image.sh

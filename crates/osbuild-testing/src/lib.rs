@@ -1,7 +1,8 @@
-//! Support for tests: what a test needs, servers, comparison of trees.
+//! Support for tests: what a test needs, servers, machines, comparison of trees.
 //!
 //! A crate of its own so that it is only ever a dev-dependency: nothing here reaches the program.
 
+pub mod boot;
 pub mod deb_repository;
 pub mod needs;
 pub mod private_mounts;

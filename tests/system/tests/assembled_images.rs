@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use osbuild_system_tests::{BootedImage, Firmware};
+use osbuild_testing::boot::{BootedImage, Firmware};
 use osbuild_testing::needs;
 use serde_json::{Value, json};
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::accelerator;
-use crate::console::Console;
-use crate::patience;
+use super::accelerator;
+use super::console::Console;
+use super::patience;
 
 const MEMORY_MIB: &str = "1024";
 /// Debian's place and Fedora's; each with its store of variables.
