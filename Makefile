@@ -73,7 +73,7 @@ bench: build ## measure against the hand-made script (root, network to the confi
 
 install: ## install what `make build` made: program, modules, man pages, completions (DESTDIR, PREFIX)
 	install -D -m 755 $(BINARY) $(BINDIR)/osbuild
-	ln -sf osbuild $(BINDIR)/tree-diff
+	for name in tree-diff osbuild-image-info image-info; do ln -sf osbuild $(BINDIR)/$$name; done
 	$(BINDIR)/osbuild modules export --link $(LIBDIR)
 	$(BINDIR)/osbuild man-pages $(SHAREDIR)/man/man1
 	install -d $(SHAREDIR)/bash-completion/completions $(SHAREDIR)/zsh/site-functions $(SHAREDIR)/fish/vendor_completions.d

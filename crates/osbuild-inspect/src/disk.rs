@@ -37,22 +37,47 @@ pub struct Partition {
     pub digest: Option<[u8; 32]>,
 }
 
+/// An image in raw form: itself, or a temporary copy that was converted.
+pub(crate) struct RawImage {
+    original: PathBuf,
+    converted: Option<tempfile::NamedTempFile>,
+}
+
+impl RawImage {
+    /// Converts the image unless it is raw.
+    ///
+    /// # Errors
+    /// It can not be read, or is damaged; `qemu-img` is missing for a format other than raw.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let mut magic = [0; 8];
+        let length = fs_err::File::open(path)?.read(&mut magic)?;
+        let is_raw = is_raw(&magic[..length]);
+        Ok(Self {
+            original: path.to_owned(),
+            converted: if is_raw { None } else { Some(to_raw(path)?) },
+        })
+    }
+
+    /// Where the raw image is, as long as this lives.
+    pub(crate) fn path(&self) -> &Path {
+        self.converted
+            .as_ref()
+            .map_or(&self.original, |file| file.path())
+    }
+
+    /// Tells whether the image is in a format other than raw.
+    pub(crate) fn is_converted(&self) -> bool {
+        self.converted.is_some()
+    }
+}
+
 /// Reads the partitions of an image in any format that qemu-img knows.
 ///
 /// # Errors
 /// It can not be read, or is damaged; `qemu-img` is missing for a format other than raw.
 pub(crate) fn read(path: &Path) -> Result<Vec<Partition>> {
-    let mut file = fs_err::File::open(path)?;
-    let mut magic = [0; 8];
-    let length = file.read(&mut magic)?;
-    let converted;
-    let file = if is_raw(&magic[..length]) {
-        file
-    } else {
-        converted = to_raw(path)?;
-        fs_err::File::open(converted.path())?
-    };
-    read_raw(file)
+    let image = RawImage::open(path)?;
+    read_raw(fs_err::File::open(image.path())?)
 }
 
 /// Tells apart what begins with a magic number of its own: qcow2, VMDK, VHDX, VDI and VHD do.

@@ -6,6 +6,7 @@
 //! | [`subject`] | a directory, archive or disk image, read into a [`subject::Subject`] |
 //! | [`tree`] | every entry of a file tree, as plain data |
 //! | [`compare`] | what differs between two subjects |
+//! | [`image_info`] | what one subject holds, as upstream's `osbuild-image-info` reports it |
 //! | [`tree_diff`] | the report of upstream's `tree-diff`, to the letter |
 
 mod archive;
@@ -14,6 +15,7 @@ mod directory;
 mod disk;
 mod facts;
 mod file_system;
+pub mod image_info;
 mod packages;
 pub mod subject;
 pub mod tree;

@@ -15,14 +15,57 @@ pub(crate) fn installed(tree: &Tree) -> Result<BTreeMap<String, String>> {
     if let Some(status) = tree.text("var/lib/dpkg/status") {
         add_dpkg(&status, &mut packages);
     }
-    let databases = ["usr/lib/sysimage/rpm", "usr/share/rpm", "var/lib/rpm"];
-    let database = databases
-        .iter()
-        .find_map(|place| tree.contents.get(&Path::new(place).join("rpmdb.sqlite")));
-    if let Some(database) = database {
+    if let Some(database) = rpm_database(tree) {
         add_rpm(database, &mut packages)?;
     }
     Ok(packages)
+}
+
+/// The database of RPM, if the tree has one in the format that is in use since RPM 4.16.
+pub(crate) fn rpm_database(tree: &Tree) -> Option<&[u8]> {
+    let databases = ["usr/lib/sysimage/rpm", "usr/share/rpm", "var/lib/rpm"];
+    let mut found = databases.iter();
+    let database =
+        found.find_map(|place| tree.contents.get(&Path::new(place).join("rpmdb.sqlite")));
+    database.map(Vec::as_slice)
+}
+
+/// Names of RPM packages with version, release and architecture, sorted as text.
+pub(crate) fn rpm_names(database: &[u8]) -> Result<Vec<String>> {
+    let listed = query_rpm(database, &["-qa"])?;
+    let mut names: Vec<String> = listed.split_whitespace().map(str::to_owned).collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Documentation that belongs to RPM packages and was left out when they were installed.
+pub(crate) fn rpm_absent_documentation(database: &[u8]) -> Result<Vec<String>> {
+    let listed = query_rpm(database, &["-qad", "--state"])?;
+    let mut absent: Vec<String> = listed
+        .lines()
+        .filter(|line| line.starts_with("not installed"))
+        .filter_map(|line| Some(line.split_whitespace().next_back()?.to_owned()))
+        .collect();
+    absent.sort_unstable();
+    Ok(absent)
+}
+
+/// Debian packages, named as their files are: `name_version_architecture`.
+pub(crate) fn deb_names(tree: &Tree) -> Vec<String> {
+    let status = tree.text("var/lib/dpkg/status").unwrap_or_default();
+    let mut names: Vec<String> = stanzas(&status)
+        .filter(|stanza| {
+            let status = stanza.get("Status");
+            status.is_some_and(|status| status.ends_with(" installed"))
+        })
+        .filter_map(|stanza| {
+            let field = |name| stanza.get(name);
+            let (name, version) = (field("Package")?, field("Version")?);
+            Some(format!("{name}_{version}_{}", field("Architecture")?))
+        })
+        .collect();
+    names.sort_unstable();
+    names
 }
 
 fn add(packages: &mut BTreeMap<String, String>, name: &str, version: &str) {
@@ -48,24 +91,8 @@ fn add_dpkg(status: &str, packages: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Asks the host's `rpm`; the database is `SQLite` with headers of RPM's own format.
 fn add_rpm(database: &[u8], packages: &mut BTreeMap<String, String>) -> Result<()> {
-    let place = tempfile::tempdir()?;
-    fs_err::write(place.path().join("rpmdb.sqlite"), database)?;
-    let result = Command::new("rpm")
-        .arg("--dbpath")
-        .arg(place.path())
-        .args(["-qa", "--qf", "%{NAME}\t%{EVR}.%{ARCH}\n"])
-        .stdin(Stdio::null())
-        .output()
-        .context("starting rpm, which reads the package database (package rpm)")?;
-    if !result.status.success() {
-        bail!(
-            "rpm -qa: {}",
-            String::from_utf8_lossy(&result.stderr).trim()
-        );
-    }
-    let listed = String::from_utf8_lossy(&result.stdout);
+    let listed = query_rpm(database, &["-qa", "--qf", "%{NAME}\t%{EVR}.%{ARCH}\n"])?;
     let mut lines: Vec<_> = listed
         .lines()
         .filter_map(|line| line.split_once('\t'))
@@ -75,6 +102,27 @@ fn add_rpm(database: &[u8], packages: &mut BTreeMap<String, String>) -> Result<(
         add(packages, name, version);
     }
     Ok(())
+}
+
+/// Asks the host's `rpm`; the database is `SQLite` with headers of RPM's own format.
+fn query_rpm(database: &[u8], arguments: &[&str]) -> Result<String> {
+    let place = tempfile::tempdir()?;
+    fs_err::write(place.path().join("rpmdb.sqlite"), database)?;
+    let result = Command::new("rpm")
+        .arg("--dbpath")
+        .arg(place.path())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .context("starting rpm, which reads the package database (package rpm)")?;
+    if !result.status.success() {
+        bail!(
+            "rpm {}: {}",
+            arguments[0],
+            String::from_utf8_lossy(&result.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&result.stdout).into_owned())
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use sha2::{Digest as _, Sha256};
 
+use crate::image_info;
+
 /// The largest file whose content is kept; package databases of big systems have some tens of megabytes.
 const KEPT_MAXIMUM: u64 = 256 * 1024 * 1024;
 
@@ -99,7 +101,8 @@ fn join(place: &Path, path: &Path) -> PathBuf {
     }
 }
 
-/// Tells whether the content of a file says what the system is made of: its release, packages, users, boot entries.
+/// Tells whether the content of a file says what the system is made of: its release, packages, users, boot entries,
+/// and what a report of an image has of its configuration.
 pub(crate) fn is_telling(path: &Path) -> bool {
     const FILES: [&str; 10] = [
         "etc/os-release",
@@ -114,7 +117,10 @@ pub(crate) fn is_telling(path: &Path) -> bool {
         "var/lib/rpm/rpmdb.sqlite",
     ];
     let is_known = path.to_str().is_some_and(|path| FILES.contains(&path));
-    is_known || is_boot_entry(path) || path.file_name().is_some_and(|name| name == "grub.cfg")
+    is_known
+        || is_boot_entry(path)
+        || image_info::system::is_read(path)
+        || path.file_name().is_some_and(|name| name == "grub.cfg")
 }
 
 /// Tells whether a file is an entry of the Boot Loader Specification.

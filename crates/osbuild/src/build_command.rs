@@ -30,7 +30,7 @@ use crate::run_build::{
 };
 use crate::{
     abbreviation, cache_command, diff_command, documentation_command, explain_command,
-    manifest_command, modules_command, recipe_commands, tell, usage_error,
+    image_info_command, manifest_command, modules_command, recipe_commands, tell, usage_error,
 };
 
 /// Parses the command line and does what it says.
@@ -41,6 +41,7 @@ pub(crate) fn run_command_line() -> Result<(), Failures> {
         Some(Command::Manifest(arguments)) => recipe_commands::print_manifest(arguments),
         Some(Command::Lock(arguments)) => recipe_commands::write_lock(arguments),
         Some(Command::Diff(arguments)) => diff_command::run(arguments),
+        Some(Command::ImageInfo(arguments)) => image_info_command::run(arguments),
         Some(Command::Explain(arguments)) => explain_command::run(arguments),
         Some(Command::Cache(arguments)) => cache_command::run(arguments),
         Some(Command::Modules(arguments)) => modules_command::run(arguments),

@@ -12,6 +12,7 @@ use osbuild_store::MaximumSize;
 use crate::cache_command::CacheArguments;
 use crate::documentation_command::{CompletionsArguments, ManPagesArguments};
 use crate::explain_command::ExplainArguments;
+use crate::image_info_command::ImageInfoArguments;
 use crate::modules_command::arguments::ModulesArguments;
 use crate::store_place::default_store;
 
@@ -58,6 +59,8 @@ pub(crate) enum Command {
     Cache(CacheArguments),
     /// Compare two trees, archives or disk images; exit code 1 if they differ
     Diff(DiffArguments),
+    /// Report what a directory, an archive or a disk image holds, as JSON
+    ImageInfo(ImageInfoArguments),
     /// List and explain the modules, or write them as a library directory
     Modules(ModulesArguments),
     /// Print completions of the command line for a shell

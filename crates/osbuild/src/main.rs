@@ -10,6 +10,7 @@ mod diff_command;
 mod documentation_command;
 mod explain_command;
 mod failure;
+mod image_info_command;
 mod interrupts;
 mod manifest_command;
 mod manifest_document;
@@ -35,6 +36,9 @@ fn main() -> ExitCode {
         return code;
     }
     if let Some(code) = diff_command::run_if_requested() {
+        return code;
+    }
+    if let Some(code) = image_info_command::run_if_requested() {
         return code;
     }
     if let Some(code) = std::env::args_os()
