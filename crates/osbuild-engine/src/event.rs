@@ -14,6 +14,13 @@ pub enum Event {
         /// Pipelines whose trees will be made; the others are in the store, or nobody wants them.
         pipelines: usize,
     },
+    /// The build will probably not fit on the store's disk.
+    SpaceIsShort {
+        /// What earlier builds of the same stages took there, in bytes.
+        needed: u64,
+        /// What is free there, in bytes.
+        free: u64,
+    },
     /// A source starts to fetch its items.
     SourceStarted {
         /// Index in [`Manifest::sources`].

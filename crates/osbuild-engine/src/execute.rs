@@ -1,14 +1,14 @@
-//! Carries a build out: sources, then pipelines side by side, then exports.
+//! Carries a build out: sources, pipelines side by side after them or meanwhile, then exports.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use indexmap::IndexMap;
-use osbuild_manifest::manifest::{Manifest, StageId};
+use osbuild_manifest::manifest::{Manifest, Origin, StageId, Version};
 use osbuild_sandbox::CancelToken;
 use osbuild_store::Store;
 
@@ -16,13 +16,15 @@ use crate::build_root::{BuildRoots, SandboxShare};
 use crate::event::{Event, Observer};
 use crate::explain::{Explanation, explain};
 use crate::export::{Use, export};
-use crate::fetch_sources::{FetchContext, fetch_sources};
+use crate::fetch_sources::{FetchContext, FetchListener, fetch_sources, tell_of_items};
+use crate::forecast::Forecast;
 use crate::host_services::Objects;
 use crate::module_catalog::ModuleCatalog;
 use crate::outcome::{FailedAt, Outcome, PipelineOutcome};
-use crate::plan::{CacheIndex, Plan, plan};
+use crate::plan::{CacheIndex, Plan, Step, plan};
 use crate::run_pipeline::{PipelineContext, run_pipeline};
 use crate::run_stage::BuildContext;
+use crate::schedule::{EventSender, Supply, Work};
 use crate::shells::ShellRequest;
 use crate::step_cache::{HeldSteps, StepCache, StepPolicy};
 use crate::{program_digest, schedule, stage_log};
@@ -41,6 +43,8 @@ pub struct BuildRequest {
     pub checkpoints: BTreeSet<StageId>,
     /// Whether results are used again, and kept, that nobody asked to keep.
     pub steps: StepPolicy,
+    /// When pipelines may start.
+    pub start: Start,
     /// Longest run time of a stage.
     pub stage_timeout: Option<Duration>,
     /// Pipelines that run side by side at most.
@@ -53,6 +57,17 @@ pub struct BuildRequest {
     pub keeps_failed_trees: bool,
     /// Ends the build when cancelled.
     pub cancel: CancelToken,
+}
+
+/// When a pipeline may start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// When every source has fetched all: what upstream does, and its monitors expect.
+    #[default]
+    AfterFetching,
+    /// When the items of its own stages are in the cache. Sources of a library directory do not tell, so that a build
+    /// with one of them waits for all.
+    WhenSupplied,
 }
 
 /// A tree to make and hand out.
@@ -110,16 +125,24 @@ pub fn build(
     let mut outcome = Outcome::default();
     let pipelines = plan.steps.len();
     observer.event(manifest, &Event::BuildStarted { pipelines });
-    fetch_sources(
-        manifest,
-        &FetchContext {
-            store,
-            catalog,
-            cancel: &request.cancel,
-        },
-        observer,
-        &mut outcome,
-    )?;
+    let order = match &steps {
+        Some(_) => foresee(manifest, &plan, store, observer)?,
+        None => (0..plan.steps.len()).collect(),
+    };
+    let is_eager = request.start == Start::WhenSupplied
+        && manifest.version == Version::Two
+        && !plan.steps.is_empty()
+        && tell_of_items(manifest, catalog);
+    let fetching = FetchContext {
+        store,
+        catalog,
+        cancel: &request.cancel,
+        urgency: None,
+    };
+    if !is_eager {
+        let mut listener = ObserverOfFetching { manifest, observer };
+        fetch_sources(manifest, &fetching, &mut listener, &mut outcome)?;
+    }
     if outcome.success() && request.cancel.is_cancelled() {
         outcome.failure = Some(FailedAt::Interrupted);
     }
@@ -170,7 +193,14 @@ pub fn build(
             explanation.save(pipelines.logs)?;
             steps.forget_forced()?;
         }
-        run_steps(request, &pipelines, &plan, observer, &mut outcome);
+        let running = Running {
+            request,
+            pipelines: &pipelines,
+            plan: &plan,
+            order: &order,
+            fetching: is_eager.then_some(&fetching),
+        };
+        running.run(observer, &mut outcome)?;
     }
     let success = outcome.success();
     if !matches!(outcome.failure, Some(FailedAt::Interrupted)) {
@@ -232,26 +262,140 @@ fn plan_and_hold(
     )
 }
 
-fn run_steps(
-    request: &BuildRequest,
-    context: &PipelineContext<'_>,
+/// Warns if a build will not fit, and gives the order for its steps.
+fn foresee(
+    manifest: &Manifest,
     plan: &Plan,
+    store: &Store,
     observer: &mut dyn Observer,
-    outcome: &mut Outcome,
-) {
-    let results = schedule::run(
-        &plan.steps,
-        request.jobs,
-        &request.cancel,
-        &|step, events| run_pipeline(context, step, events),
-        &mut |event| observer.event(context.manifest, event),
-    );
-    for (step, result) in results {
-        record(outcome, plan.steps[step].pipeline, result);
+) -> Result<Vec<usize>> {
+    let forecast = Forecast::new(manifest, &plan.steps, &store.past_steps()?);
+    let (needed, free) = (forecast.bytes, store.free_bytes()?);
+    if needed > free {
+        observer.event(manifest, &Event::SpaceIsShort { needed, free });
     }
-    if outcome.failure.is_none() && request.cancel.is_cancelled() {
-        outcome.failure = Some(FailedAt::Interrupted);
+    Ok(forecast.order)
+}
+
+/// Tells an observer, on the thread that fetches.
+struct ObserverOfFetching<'a> {
+    manifest: &'a Manifest,
+    observer: &'a mut dyn Observer,
+}
+
+impl FetchListener for ObserverOfFetching<'_> {
+    fn event(&mut self, event: Event) {
+        self.observer.event(self.manifest, &event);
     }
+
+    fn arrived(&mut self, _item: &str) {}
+}
+
+/// Tells the scheduler.
+struct SchedulerOfFetching<'a>(&'a EventSender);
+
+impl FetchListener for SchedulerOfFetching<'_> {
+    fn event(&mut self, event: Event) {
+        self.0.send(event);
+    }
+
+    fn arrived(&mut self, item: &str) {
+        self.0.arrived(item);
+    }
+}
+
+/// The steps of a plan, ready to be run.
+struct Running<'a> {
+    request: &'a BuildRequest,
+    pipelines: &'a PipelineContext<'a>,
+    plan: &'a Plan,
+    /// The order of the forecast.
+    order: &'a [usize],
+    /// With what to fetch meanwhile, if that is not done yet.
+    fetching: Option<&'a FetchContext<'a>>,
+}
+
+impl Running<'_> {
+    fn run(&self, observer: &mut dyn Observer, outcome: &mut Outcome) -> Result<()> {
+        let manifest = self.pipelines.manifest;
+        let wanted: Vec<HashSet<String>> = self
+            .plan
+            .steps
+            .iter()
+            .map(|step| wanted_items(manifest, step))
+            .collect();
+        let urgency = urgency(&wanted, self.order);
+        let fetched = Mutex::new(None);
+        let fetch = |events: &EventSender| {
+            let Some(&context) = self.fetching else {
+                return true;
+            };
+            let context = FetchContext {
+                urgency: Some(&urgency),
+                ..context
+            };
+            let mut outcome = Outcome::default();
+            let mut listener = SchedulerOfFetching(events);
+            let result = fetch_sources(manifest, &context, &mut listener, &mut outcome);
+            let success = result.is_ok() && outcome.success();
+            *fetched.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(result.map(|()| outcome));
+            success
+        };
+        let work = Work {
+            steps: &self.plan.steps,
+            order: self.order,
+            supply: self.fetching.map(|_| Supply {
+                wanted,
+                fetch: &fetch,
+            }),
+        };
+        let results = schedule::run(
+            &work,
+            self.request.jobs,
+            &self.request.cancel,
+            &|step, events| run_pipeline(self.pipelines, step, events),
+            &mut |event| observer.event(manifest, event),
+        );
+        let fetched = fetched.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fetched) = fetched {
+            let mut fetched = fetched?;
+            fetched.sources.sort_by_key(|outcome| outcome.source);
+            outcome.sources = fetched.sources;
+            // What interrupted it, the user or a stage that failed, is told below.
+            if !matches!(fetched.failure, Some(FailedAt::Interrupted)) {
+                outcome.failure = fetched.failure;
+            }
+        }
+        for (step, result) in results {
+            record(outcome, self.plan.steps[step].pipeline, result);
+        }
+        if outcome.failure.is_none() && self.request.cancel.is_cancelled() {
+            outcome.failure = Some(FailedAt::Interrupted);
+        }
+        Ok(())
+    }
+}
+
+/// The items of sources that the stages of a step read.
+fn wanted_items(manifest: &Manifest, step: &Step) -> HashSet<String> {
+    let stages = &manifest.pipelines[step.pipeline].stages[step.first_stage..];
+    let inputs = stages.iter().flat_map(|stage| stage.inputs.values());
+    inputs
+        .filter(|input| input.origin == Origin::Source)
+        .flat_map(|input| input.references.keys().cloned())
+        .collect()
+}
+
+/// Ranks items by the first step that wants them.
+fn urgency(wanted: &[HashSet<String>], order: &[usize]) -> HashMap<String, usize> {
+    let mut ranks = HashMap::new();
+    for (rank, &step) in order.iter().enumerate() {
+        for item in &wanted[step] {
+            ranks.entry(item.clone()).or_insert(rank);
+        }
+    }
+    ranks
 }
 
 /// Adds what came of a pipeline. The first real failure counts: those after it were cancelled by it.

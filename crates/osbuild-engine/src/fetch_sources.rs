@@ -1,7 +1,8 @@
-//! Asks the sources of a manifest for their items, one after the other.
+//! Asks the sources of a manifest for their items, one source after the other, the items of a source at the same time.
 //!
 //! Sources of a library directory are programs; all of them run until the last is done, as upstream has it.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -14,8 +15,9 @@ use osbuild_manifest::manifest::{Manifest, Source};
 use osbuild_manifest::module::ModuleKind;
 use osbuild_sandbox::CancelToken;
 use osbuild_store::Store;
+use serde_json::{Map, Value};
 
-use crate::event::{Event, FetchProgress, Observer};
+use crate::event::{Event, FetchProgress};
 use crate::external::calls;
 use crate::external::service::{Service, ServiceCommand, Wait};
 use crate::module_catalog::{ModuleCatalog, ModuleCode};
@@ -27,13 +29,32 @@ pub(crate) struct FetchContext<'a> {
     pub(crate) store: &'a Store,
     pub(crate) catalog: &'a ModuleCatalog,
     pub(crate) cancel: &'a CancelToken,
+    /// The rank of items that are wanted early; a source is asked for those with a low one first, for the rest at last.
+    /// None keeps the order of the manifest.
+    pub(crate) urgency: Option<&'a HashMap<String, usize>>,
 }
 
-/// Asks every source of the manifest, in its order, until one fails.
+/// Who is told how fetching goes.
+pub(crate) trait FetchListener {
+    /// Takes what users are told of.
+    fn event(&mut self, event: Event);
+    /// An item is in the cache.
+    fn arrived(&mut self, item: &str);
+}
+
+/// Tells whether every source of a manifest is built in, so that it tells of each item when it is there.
+pub(crate) fn tell_of_items(manifest: &Manifest, catalog: &ModuleCatalog) -> bool {
+    manifest.sources.iter().all(|source| {
+        let code = catalog.code(ModuleKind::Source, &source.name);
+        matches!(code, Some(ModuleCode::BuiltIn))
+    })
+}
+
+/// Asks every source of the manifest.
 pub(crate) fn fetch_sources(
     manifest: &Manifest,
     context: &FetchContext<'_>,
-    observer: &mut dyn Observer,
+    listener: &mut dyn FetchListener,
     outcome: &mut Outcome,
 ) -> Result<()> {
     let (sender, receiver) = channel();
@@ -42,7 +63,7 @@ pub(crate) fn fetch_sources(
         sender,
         receiver,
         running: Vec::new(),
-        on_event: &mut |event| observer.event(manifest, event),
+        listener,
     };
     let result = fetch.all(manifest, outcome);
     fetch.stop();
@@ -63,19 +84,24 @@ struct Fetch<'a> {
     receiver: Receiver<Message>,
     /// Foreign sources, by the order in which they were started.
     running: Vec<Service<'a>>,
-    on_event: &'a mut dyn FnMut(&Event),
+    listener: &'a mut dyn FetchListener,
 }
 
 impl<'a> Fetch<'a> {
     fn all(&mut self, manifest: &Manifest, outcome: &mut Outcome) -> Result<()> {
-        for (index, source) in manifest.sources.iter().enumerate() {
+        let mut sources: Vec<(usize, &Source)> = manifest.sources.iter().enumerate().collect();
+        if self.context.urgency.is_some() {
+            // What the manifest itself holds keeps nobody waiting.
+            sources.sort_by_key(|(_, source)| source.name != "org.osbuild.inline");
+        }
+        for (index, source) in sources {
             if self.context.cancel.is_cancelled() {
                 outcome.failure = Some(FailedAt::Interrupted);
                 return Ok(());
             }
-            (self.on_event)(&Event::SourceStarted { source: index });
+            self.listener.event(Event::SourceStarted { source: index });
             let result = Arc::new(self.one(index, source)?);
-            (self.on_event)(&Event::SourceFinished {
+            self.listener.event(Event::SourceFinished {
                 source: index,
                 outcome: Arc::clone(&result),
             });
@@ -105,7 +131,7 @@ impl<'a> Fetch<'a> {
         let module = source(&description.name)
             .with_context(|| format!("no source `{}` is built in", description.name))?;
         let request = SourceRequest {
-            items: &description.items.to_serde(),
+            items: &self.in_order(description.items.to_serde()),
             options: &description.options.to_serde(),
             cache: &self.context.store.downloads_dir(),
             cancel: self.context.cancel,
@@ -132,6 +158,16 @@ impl<'a> Fetch<'a> {
             success: outcome.success,
             results: results.collect(),
         })
+    }
+
+    /// Puts the items first that are wanted first.
+    fn in_order(&self, items: Map<String, Value>) -> Map<String, Value> {
+        let Some(urgency) = self.context.urgency else {
+            return items;
+        };
+        let mut items: Vec<_> = items.into_iter().collect();
+        items.sort_by_key(|(item, _)| urgency.get(item).copied().unwrap_or(usize::MAX));
+        items.into_iter().collect()
     }
 
     /// Starts a foreign source, asks it, and leaves it running.
@@ -189,8 +225,30 @@ impl<'a> Fetch<'a> {
     /// Hands events on until a source is done.
     fn pass_on(&mut self) {
         while let Ok(Message::Event(index, event)) = self.receiver.recv() {
-            (self.on_event)(&translate(index, event));
+            self.tell(index, event);
         }
+    }
+
+    fn tell(&mut self, source: usize, event: SourceEvent) {
+        let event = match event {
+            SourceEvent::Arrived { checksum } => return self.listener.arrived(&checksum),
+            SourceEvent::Log(line) => Event::SourceLog { source, line },
+            SourceEvent::Progress {
+                bytes_done,
+                bytes_total,
+                files_done,
+                files_total,
+            } => Event::SourceProgress {
+                source,
+                progress: FetchProgress {
+                    bytes_done,
+                    bytes_total: bytes_total.unwrap_or_default(),
+                    files_done: files_done as u64,
+                    files_total: files_total as u64,
+                },
+            },
+        };
+        self.listener.event(event);
     }
 
     /// Stops foreign sources, the last one first.
@@ -200,7 +258,7 @@ impl<'a> Fetch<'a> {
         }
         while let Ok(message) = self.receiver.try_recv() {
             if let Message::Event(index, event) = message {
-                (self.on_event)(&translate(index, event));
+                self.tell(index, event);
             }
         }
     }
@@ -238,25 +296,5 @@ fn failed(index: usize, description: &Source, error: &anyhow::Error) -> SourceOu
             cached: None,
             error: Some(format!("sources/{}: {error:#}", description.name)),
         }],
-    }
-}
-
-fn translate(source: usize, event: SourceEvent) -> Event {
-    match event {
-        SourceEvent::Log(line) => Event::SourceLog { source, line },
-        SourceEvent::Progress {
-            bytes_done,
-            bytes_total,
-            files_done,
-            files_total,
-        } => Event::SourceProgress {
-            source,
-            progress: FetchProgress {
-                bytes_done,
-                bytes_total: bytes_total.unwrap_or_default(),
-                files_done: files_done as u64,
-                files_total: files_total as u64,
-            },
-        },
     }
 }

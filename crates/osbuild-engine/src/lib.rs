@@ -25,6 +25,7 @@ pub mod explain;
 pub mod export;
 mod external;
 mod fetch_sources;
+mod forecast;
 mod growing_tree;
 pub mod host_runner;
 mod host_services;

@@ -33,6 +33,11 @@ pub struct SourceRequest<'a> {
 pub enum SourceEvent {
     /// One line of talk, without its newline.
     Log(String),
+    /// An item is in the cache, verified: whoever waits for it can go on.
+    Arrived {
+        /// Its checksum.
+        checksum: String,
+    },
     /// How far the items are.
     Progress {
         /// Bytes that arrived.

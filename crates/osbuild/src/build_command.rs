@@ -10,7 +10,7 @@ use std::thread;
 use anyhow::anyhow;
 use clap::{CommandFactory as _, Parser as _};
 use osbuild_engine::event::Observer;
-use osbuild_engine::execute::ExportRequest;
+use osbuild_engine::execute::{ExportRequest, Start};
 use osbuild_engine::module_catalog::ModuleCatalog;
 use osbuild_engine::shells::ShellRequest;
 use osbuild_engine::step_cache::StepPolicy;
@@ -94,6 +94,7 @@ fn run(arguments: &BuildArguments) -> Result<(), Failures> {
         exports: work.exports,
         checkpoints: BTreeSet::new(),
         steps: step_policy(arguments),
+        start: Start::WhenSupplied,
         stage_timeout: arguments.stage_timeout,
         jobs,
         run_directory: run_directory(None)?,

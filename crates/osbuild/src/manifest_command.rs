@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
 use osbuild_engine::event::Observer;
-use osbuild_engine::execute::ExportRequest;
+use osbuild_engine::execute::{ExportRequest, Start};
 use osbuild_engine::module_catalog::ModuleCatalog;
 use osbuild_engine::outcome::Outcome;
 use osbuild_engine::shells::ShellRequest;
@@ -107,6 +107,7 @@ impl Work<'_> {
             checkpoints: self.checkpoints.clone(),
             // What is run, told and kept is upstream's.
             steps: StepPolicy::Off,
+            start: Start::AfterFetching,
             stage_timeout: arguments.stage_timeout,
             jobs,
             shells,

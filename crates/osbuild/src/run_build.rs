@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use osbuild_engine::event::Observer;
-use osbuild_engine::execute::{BuildRequest, DEFAULT_RUN_DIRECTORY, ExportRequest, build};
+use osbuild_engine::execute::{BuildRequest, DEFAULT_RUN_DIRECTORY, ExportRequest, Start, build};
 use osbuild_engine::module_catalog::ModuleCatalog;
 use osbuild_engine::outcome::{FailedAt, Outcome};
 use osbuild_engine::shells::ShellRequest;
@@ -24,6 +24,7 @@ pub(crate) struct BuildOptions {
     pub(crate) exports: Vec<ExportRequest>,
     pub(crate) checkpoints: BTreeSet<StageId>,
     pub(crate) steps: StepPolicy,
+    pub(crate) start: Start,
     pub(crate) stage_timeout: Option<Duration>,
     pub(crate) jobs: NonZeroUsize,
     pub(crate) run_directory: PathBuf,
@@ -107,6 +108,7 @@ pub(crate) fn run_build(
         exports: options.exports.clone(),
         checkpoints: options.checkpoints.clone(),
         steps: options.steps.clone(),
+        start: options.start,
         stage_timeout: options.stage_timeout,
         jobs: options.jobs,
         run_directory: options.run_directory.clone(),

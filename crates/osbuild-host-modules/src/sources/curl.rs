@@ -56,6 +56,9 @@ fn download(
             error: None,
         })
         .collect();
+    for (checksum, _) in &present {
+        report(arrived(checksum));
+    }
     let fetched = Downloads {
         directory: &directory,
         items: &missing,
@@ -117,7 +120,12 @@ impl Downloads<'_> {
             self.directory,
             &environment.fetch_options,
             request.cancel.flag(),
-            &|event| self.pass_on(event, report),
+            &|event| {
+                if let FetchEvent::Finished { index, .. } = event {
+                    report(arrived(self.items[places[index]].0));
+                }
+                self.pass_on(event, report);
+            },
         );
         for ((result, fetch), place) in fetched.into_iter().zip(&requests).zip(places) {
             outcomes[place] = result
@@ -183,6 +191,12 @@ impl Downloads<'_> {
             });
         }
         results
+    }
+}
+
+fn arrived(checksum: &str) -> SourceEvent {
+    SourceEvent::Arrived {
+        checksum: checksum.to_owned(),
     }
 }
 

@@ -51,6 +51,11 @@ impl SourceModule for Inline {
             } else {
                 provide(&directory, checksum, item)
             };
+            if result.is_ok() {
+                report(SourceEvent::Arrived {
+                    checksum: checksum.clone(),
+                });
+            }
             results.push(SourceResult {
                 checksum: Some(checksum.clone()),
                 cached: Some(matches!(result, Ok(Provided::WasThere))),

@@ -244,7 +244,7 @@ impl Observer for JsonSeqMonitor {
                 let text = format!("manifest {} {ending}\n", self.path);
                 self.log(COMMAND_LINE, None, &text);
             }
-            Event::SourceProgress { .. } => {}
+            Event::SpaceIsShort { .. } | Event::SourceProgress { .. } => {}
         }
     }
 }

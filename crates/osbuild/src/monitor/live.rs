@@ -7,7 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use osbuild_engine::event::{Event, FetchProgress, Observer};
 use osbuild_manifest::manifest::Manifest;
 
-use super::plain::{fetch_summary, human_size, verdict};
+use super::plain::{fetch_summary, human_size, short_space, verdict};
 use crate::printable::printable;
 
 /// How often the running times are drawn anew.
@@ -64,6 +64,7 @@ impl LiveMonitor {
 impl Observer for LiveMonitor {
     fn event(&mut self, manifest: &Manifest, event: &Event) {
         match event {
+            Event::SpaceIsShort { needed, free } => self.say(&short_space(*needed, *free)),
             Event::SourceStarted { source } => {
                 self.progress = FetchProgress::default();
                 let bar = self.new_bar(&manifest.sources[*source].name);

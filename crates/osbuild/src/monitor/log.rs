@@ -110,7 +110,8 @@ impl Observer for LogMonitor {
             }
             Event::BuildStarted { .. } => self.build_started(),
             Event::BuildFinished { success } => self.build_finished(*success),
-            Event::SourceProgress { .. }
+            Event::SpaceIsShort { .. }
+            | Event::SourceProgress { .. }
             | Event::SourceFinished { .. }
             | Event::PipelineFinished { .. } => {}
         }

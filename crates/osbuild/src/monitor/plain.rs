@@ -29,6 +29,10 @@ impl PlainMonitor {
 impl Observer for PlainMonitor {
     fn event(&mut self, manifest: &Manifest, event: &Event) {
         match event {
+            Event::SpaceIsShort { needed, free } => {
+                self.paper
+                    .write(&format!("{}\n", short_space(*needed, *free)));
+            }
             Event::SourceStarted { .. } => {
                 self.fetch_start = Instant::now();
                 self.progress = FetchProgress::default();
@@ -65,6 +69,15 @@ impl Observer for PlainMonitor {
             _ => {}
         }
     }
+}
+
+/// Says that a build will probably not fit, before it is begun.
+pub(super) fn short_space(needed: u64, free: u64) -> String {
+    format!(
+        "warning: the store's disk is too small for this build: these stages took {} there before, and {} are free",
+        human_size(needed),
+        human_size(free)
+    )
 }
 
 /// Says how a stage ended, if not well. One that another's failure ended did not fail itself.

@@ -267,3 +267,93 @@ fn fill(ballast: &Path) {
         while file.write_all(&zeros[..size]).is_ok() {}
     }
 }
+
+/// The size of a tree that is built again on a disk that has become too small for it.
+const COPIED: usize = 60 << 20;
+/// What is free there: enough for all but that tree.
+const LEFT: u64 = 10 << 20;
+
+/// Takes a second to compress, so that the result is worth keeping.
+fn content() -> Vec<u8> {
+    let mut content: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    content.resize(COPIED, 0);
+    content
+}
+
+/// Copies the content and compresses it under this name.
+fn copying(checksum: &str, name: &str) -> String {
+    let file = json!({
+        "type": "org.osbuild.files",
+        "origin": "org.osbuild.source",
+        "references": [checksum],
+    });
+    let mut manifest: serde_json::Value = serde_json::from_str(&manifests::one_pipeline(&json!([
+        {
+            "type": "org.osbuild.copy",
+            "inputs": {"file": file},
+            "options": {"paths": [{"from": format!("input://file/{checksum}"), "to": "tree:///file"}]},
+        },
+        {"type": "org.osbuild.xz", "inputs": {"file": file}, "options": {"filename": name}},
+    ])))
+    .unwrap();
+    manifest["sources"] = json!({"org.osbuild.curl": {"items": {checksum: "file:///nowhere"}}});
+    manifest.to_string()
+}
+
+#[test]
+fn a_build_that_will_not_fit_is_warned_of() {
+    needs![
+        root,
+        tool("unshare"),
+        tool("mkfs.ext4"),
+        tool("xz"),
+        kernel_filesystem("ext4")
+    ];
+    in_small_disk(
+        "full_disk::a_build_that_will_not_fit_is_warned_of",
+        |workplace| {
+            let checksum = format!("sha256:{}", sha256(&content()));
+            let downloads = workplace.path("store/sources/org.osbuild.files");
+            fs::create_dir_all(&downloads).unwrap();
+            fs::write(downloads.join(&checksum), content()).unwrap();
+            let build = |name| {
+                workplace.write("image.json", copying(&checksum, name));
+                let mut command = workplace.command(&["build", "image.json", "--store", "store"]);
+                command.args(["--output", name]);
+                // Every tree is a whole one.
+                command.env("OSBUILD_SNAPSHOTTER", "copy");
+                workplace.run(command)
+            };
+            for name in ["first", "second"] {
+                let ran = build(name);
+                assert_eq!(ran.code, 0, "{ran:?}");
+                assert!(!ran.stderr.contains("warning"), "{ran:?}");
+            }
+            leave(&workplace.path("disk"), LEFT);
+            let short = build("third");
+            let warning =
+                "warning: the store's disk is too small for this build: these stages took 6";
+            assert!(short.stderr.starts_with(warning), "{short:?}");
+            fs::remove_file(workplace.path("disk/ballast")).unwrap();
+            let again = build("third");
+            assert_eq!(again.code, 0, "{again:?}");
+            assert!(!again.stderr.contains("warning"), "{again:?}");
+        },
+    );
+}
+
+/// Leaves so many bytes of a disk.
+fn leave(disk: &Path, bytes: u64) {
+    let free = || {
+        let statistics = rustix::fs::statvfs(disk).unwrap();
+        statistics.f_bfree * statistics.f_frsize
+    };
+    let ballast = fs::File::create(disk.join("ballast")).unwrap();
+    rustix::fs::fallocate(
+        &ballast,
+        rustix::fs::FallocateFlags::empty(),
+        0,
+        free() - bytes,
+    )
+    .unwrap();
+}

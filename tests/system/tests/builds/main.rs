@@ -26,3 +26,4 @@ mod interruption;
 mod missing_means;
 mod sharing;
 mod shells;
+mod supplies;
