@@ -16,7 +16,7 @@ use crate::store::Store;
 use crate::survey::disk_usage;
 
 /// Begins the names of trees that failed stages left; no id of a stage has anything but hexadecimal digits.
-const FAILED_PREFIX: &str = "failed-";
+pub(crate) const FAILED_PREFIX: &str = "failed-";
 
 /// Gives the name in `objects/` of what a stage left that failed.
 pub(crate) fn failed_tree_name(stage_id: &str) -> String {

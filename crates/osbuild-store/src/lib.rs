@@ -13,6 +13,7 @@
 //!     data/meta/            info.json, and STAGEID.json for each stage that left metadata
 //!   steps/KEY/              a finished tree that nobody asked to keep, or what differs from that of another step
 //!   stage/uuid-…/           a tree in the making; exclusive lock on its object.lock
+//!   builds/ID.json, ID.lock a build that came to no good end, to go on with; lock held while it runs
 //!   sources/TYPE/CHECKSUM   downloads
 //!   logs/                   output of stages
 //!   tmp/NAME/, tmp/NAME.lock   scratch space of a running build; lock held as long as it is in use
@@ -44,6 +45,7 @@ mod store;
 mod survey;
 mod temporary;
 mod tree_builder;
+mod unfinished;
 mod view;
 mod walk;
 
@@ -60,3 +62,4 @@ pub use steps::StepRecord;
 pub use store::{Mounts, Store, StoreOptions};
 pub use temporary::TemporaryDirectory;
 pub use tree_builder::TreeBuilder;
+pub use unfinished::{RememberedBuild, UnfinishedBuild};

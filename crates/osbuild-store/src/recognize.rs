@@ -7,8 +7,9 @@ use anyhow::{Result, bail};
 
 /// What may be in a store that has no `cache.info` yet: one about to be made by another build, one with downloads
 /// put there in advance, the top of a new file system.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 13] = [
     "CACHEDIR.TAG",
+    "builds",
     "cache.lock",
     "cache.size",
     "logs",

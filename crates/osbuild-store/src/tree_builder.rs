@@ -268,6 +268,7 @@ impl TreeBuilder {
         // Its times stay: they may tell what went wrong.
         let copy = Self::copy_of(&self.store, tree.path(), &self.staging.data())?;
         let object = copy.commit(&name)?;
+        self.store.tidy_failed_trees()?;
         Ok(object.is_kept().then(|| place.join("data/tree")))
     }
 
