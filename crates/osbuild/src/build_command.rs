@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
-use anyhow::anyhow;
-use clap::{CommandFactory as _, Parser as _};
+use anyhow::{Context as _, anyhow};
+use clap::{Args, CommandFactory as _, Parser as _};
 use osbuild_engine::event::Observer;
 use osbuild_engine::execute::{ExportRequest, Start};
 use osbuild_engine::module_catalog::ModuleCatalog;
@@ -18,26 +18,54 @@ use osbuild_manifest::manifest::Manifest;
 use osbuild_manifest::validate::validate;
 use osbuild_recipe::OutputFormat;
 
-use crate::command_line::{BuildArguments, BuildOnFailure, Command, CommandLine};
+use crate::build_record::{BegunBy, BuildRecord};
+use crate::command_line::{
+    BuildArguments, BuildOnFailure, Command, CommandLine, RepositoryArguments,
+};
 use crate::failure::{Failure, FailureKind, Failures};
 use crate::manifest_document::{ManifestDocument, read_text};
 use crate::mistaken_kind::recipe_as_manifest;
 use crate::monitor::{LiveMonitor, LogMonitor, NullMonitor, OneAtATime, Paper, PlainMonitor};
 use crate::recipe_commands::{check_recipe, compile_recipe, is_recipe};
-use crate::report::stage_failure::failure_of;
 use crate::run_build::{
-    BuildOptions, become_builder, export_destination, open_store, run_build, run_directory,
+    Advice, BuildOptions, become_builder, export_destination, open_store, run_directory,
+    run_remembered,
 };
 use crate::{
     abbreviation, cache_command, diff_command, documentation_command, explain_command,
-    image_info_command, manifest_command, modules_command, recipe_commands, tell, usage_error,
+    image_info_command, manifest_command, modules_command, recipe_commands, resume_command, tell,
+    usage_error,
 };
+
+/// How much a build tells.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Talk {
+    /// Show everything that stages print
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+
+    /// Print only errors
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+impl Talk {
+    /// Tells whether to say how to go on with what failed.
+    pub(crate) fn advice(self) -> Advice {
+        if self.quiet {
+            Advice::Unwanted
+        } else {
+            Advice::Wanted
+        }
+    }
+}
 
 /// Parses the command line and does what it says.
 pub(crate) fn run_command_line() -> Result<(), Failures> {
     let line = parse(std::env::args_os().collect())?;
     match &line.command {
         Some(Command::Build(arguments)) => run(arguments),
+        Some(Command::Resume(arguments)) => resume_command::run(arguments),
         Some(Command::Manifest(arguments)) => recipe_commands::print_manifest(arguments),
         Some(Command::Lock(arguments)) => recipe_commands::write_lock(arguments),
         Some(Command::Diff(arguments)) => diff_command::run(arguments),
@@ -91,7 +119,7 @@ fn run(arguments: &BuildArguments) -> Result<(), Failures> {
         .or_else(|| thread::available_parallelism().ok())
         .unwrap_or(NonZeroUsize::MIN);
     let options = BuildOptions {
-        exports: work.exports,
+        exports: work.exports.clone(),
         checkpoints: BTreeSet::new(),
         steps: step_policy(arguments),
         start: Start::WhenSupplied,
@@ -102,17 +130,54 @@ fn run(arguments: &BuildArguments) -> Result<(), Failures> {
         keeps_failed_trees: arguments.on_failure == Some(BuildOnFailure::Keep),
     };
     let store = open_store(&arguments.store, None)?;
-    let mut monitor = monitor(arguments);
-    let built = run_build(&work.manifest, &catalog, &store, &options, monitor.as_mut())?;
-    if let Some(failure) = failure_of(&work.manifest, built.outcome, built.signal) {
-        return Err(failure.into());
-    }
-    for path in work.results {
-        if !arguments.quiet {
+    // Without the cache nothing is kept to go on from.
+    let remembered = if arguments.no_cache {
+        None
+    } else {
+        Some(record(arguments, &work, &options)?.remember(&store))
+    };
+    let mut monitor = monitor(arguments.talk);
+    run_remembered(
+        &work.manifest,
+        &catalog,
+        &store,
+        &options,
+        monitor.as_mut(),
+        remembered,
+        arguments.talk.advice(),
+    )?;
+    tell_results(&work.results, arguments.talk);
+    Ok(())
+}
+
+/// Says where the results are.
+pub(crate) fn tell_results(results: &[PathBuf], talk: Talk) {
+    for path in results {
+        if !talk.quiet {
             tell::note(&format!("wrote {}", path.display()));
         }
     }
-    Ok(())
+}
+
+/// Writes down what a build was asked for.
+fn record(
+    arguments: &BuildArguments,
+    work: &Work,
+    options: &BuildOptions,
+) -> Result<BuildRecord, Failures> {
+    let keyring = arguments.repository.keyring.as_ref();
+    let record = BuildRecord::new(BegunBy::Build, &arguments.file, work.text.clone())?;
+    Ok(BuildRecord {
+        mirror: arguments.repository.mirror.clone(),
+        keyring: keyring
+            .map(std::path::absolute)
+            .transpose()
+            .context("finding the keyring")?,
+        stage_timeout: options.stage_timeout.map(|timeout| timeout.as_secs()),
+        jobs: options.jobs,
+        run_directory: options.run_directory.clone(),
+        ..record.with_exports(&work.exports, &work.results, Some(&arguments.output))?
+    })
 }
 
 fn step_policy(arguments: &BuildArguments) -> StepPolicy {
@@ -127,6 +192,8 @@ fn step_policy(arguments: &BuildArguments) -> StepPolicy {
 /// What `osbuild build` was asked for, ready for the engine.
 struct Work {
     manifest: Manifest,
+    /// The manifest as text.
+    text: String,
     exports: Vec<ExportRequest>,
     /// What will be there afterwards.
     results: Vec<PathBuf>,
@@ -136,35 +203,65 @@ fn work_of_recipe(arguments: &BuildArguments, catalog: &ModuleCatalog) -> Result
     // What is wrong with the recipe comes first; only then privileges, and only then the network.
     check_recipe(&arguments.file)?;
     become_builder()?;
-    let compiled = compile_recipe(&arguments.file, &arguments.repository, &arguments.store)?;
+    let work = recipe_work(
+        &arguments.file,
+        &arguments.repository,
+        &arguments.store,
+        &arguments.output,
+    )?;
     let name = format!("manifest of {}", arguments.file.display());
-    let manifest = load_for_build(&name, &compiled.manifest_text, catalog)?;
+    let manifest = load_for_build(&name, &work.text, catalog)?;
+    Ok(Work {
+        manifest,
+        text: work.text,
+        exports: work.exports,
+        results: work.results,
+    })
+}
+
+/// What a recipe becomes.
+pub(crate) struct RecipeWork {
+    /// The manifest.
+    pub(crate) text: String,
+    /// What is handed out.
+    pub(crate) exports: Vec<ExportRequest>,
+    /// What will be there afterwards.
+    pub(crate) results: Vec<PathBuf>,
+}
+
+/// Compiles a recipe whose results go to a directory.
+pub(crate) fn recipe_work(
+    file: &Path,
+    repository: &RepositoryArguments,
+    store: &Path,
+    output: &Path,
+) -> Result<RecipeWork, Failures> {
+    let compiled = compile_recipe(file, repository, store)?;
     let exports = compiled
         .exports
         .iter()
         .map(|export| ExportRequest {
             pipeline: export.pipeline.clone(),
             destination: match export.format {
-                OutputFormat::Directory => arguments.output.join(&export.file_name),
-                _ => arguments.output.clone(),
+                OutputFormat::Directory => output.join(&export.file_name),
+                _ => output.to_owned(),
             },
         })
         .collect();
-    let results = compiled
-        .exports
-        .iter()
-        .map(|export| arguments.output.join(&export.file_name))
-        .collect();
-    Ok(Work {
-        manifest,
+    let results = compiled.exports.iter();
+    Ok(RecipeWork {
         exports,
-        results,
+        results: results
+            .map(|export| output.join(&export.file_name))
+            .collect(),
+        text: compiled.manifest_text,
     })
 }
 
 fn work_of_manifest(arguments: &BuildArguments, catalog: &ModuleCatalog) -> Result<Work, Failures> {
     let name = arguments.file.to_string_lossy();
-    let manifest = load_for_build(&name, &read_text(&name)?, catalog)?;
+    let text = read_text(&name)?;
+    let manifest = load_for_build(&name, &text, catalog)?;
     let pipelines = if arguments.export.is_empty() {
         let last = manifest.pipelines.last().map(|last| last.name.clone());
         last.into_iter().collect()
@@ -211,6 +308,7 @@ fn work_of_manifest(arguments: &BuildArguments, catalog: &ModuleCatalog) -> Resu
         .collect();
     Ok(Work {
         manifest,
+        text,
         exports,
         results,
     })
@@ -240,10 +338,11 @@ pub(crate) fn load_for_build(
     Ok(manifest.resolve(catalog)?)
 }
 
-fn monitor(arguments: &BuildArguments) -> Box<dyn Observer> {
-    if arguments.quiet {
+/// Chooses how a build tells what happens.
+pub(crate) fn monitor(talk: Talk) -> Box<dyn Observer> {
+    if talk.quiet {
         Box::new(NullMonitor)
-    } else if arguments.verbose {
+    } else if talk.verbose {
         Box::new(OneAtATime::new(LogMonitor::new(Paper::stderr())))
     } else if std::io::stderr().is_terminal() {
         Box::new(LiveMonitor::new())

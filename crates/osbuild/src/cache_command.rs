@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use fs_err as fs;
 use osbuild_store::{CacheEntry, EntryKind, MaximumSize, Prune, Store, StoreOptions, Verified};
 
+use crate::build_record::BuildRecord;
 use crate::failure::{Failure, FailureKind, Failures};
 use crate::store_place::default_store;
 use crate::tell;
@@ -32,16 +33,19 @@ pub(crate) struct CacheArguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List what is kept, the last used first
+    /// List what is kept, the last used first, and the builds that `osbuild resume` can go on with
     Ls,
     /// Tell how much space is used: by each tree of its own, shared with others, and by downloads
     Du,
-    /// Remove trees that no build uses right now and that are not pinned
+    /// Remove trees that no build uses right now and that are not pinned, and with --all or --older-than forget the builds
+    /// to go on with
     Prune(PruneArguments),
     /// Keep trees, and what they stand on, until they are unpinned
     Pin(NameArguments),
     /// Let trees go like any others
     Unpin(NameArguments),
+    /// Remove trees now, and what stands on them, even if they are pinned
+    Remove(NameArguments),
     /// Compare every download with its checksum and every tree with what it was, and remove what is damaged
     Verify {
         /// Only tell
@@ -79,7 +83,10 @@ struct NameArguments {
 pub(crate) fn run(arguments: &CacheArguments) -> Result<(), Failures> {
     let place = &arguments.store;
     match &arguments.action {
-        Action::Ls => tell::data(&listing(&Store::open_to_read(place)?.entries()?)),
+        Action::Ls => {
+            let store = Store::open_to_read(place)?;
+            tell::data(&(listing(&store.entries()?) + &unfinished(&store)?));
+        }
         Action::Du => tell::data(&usage(&Store::open_to_read(place)?)?),
         Action::Prune(what) => prune(&open(place)?, what)?,
         Action::Pin(names) => {
@@ -92,6 +99,12 @@ pub(crate) fn run(arguments: &CacheArguments) -> Result<(), Failures> {
             let store = open(place)?;
             for name in &names.names {
                 store.unpin(&store.find_entry(name)?)?;
+            }
+        }
+        Action::Remove(names) => {
+            let store = open(place)?;
+            for name in &names.names {
+                store.remove_entry(&store.find_entry(name)?)?;
             }
         }
         Action::Verify { keep } => return verify(place, *keep),
@@ -108,7 +121,7 @@ fn open(place: &Path) -> Result<Store> {
 
 fn listing(entries: &[CacheEntry]) -> String {
     let mut text = format!(
-        "{:12}  {:10}  {:>9}  {:>9}  {:12}  {}\n",
+        "{:19}  {:10}  {:>9}  {:>9}  {:12}  {}\n",
         "NAME", "KIND", "OWN", "SHARED", "USED", "WHAT"
     );
     for entry in entries {
@@ -127,7 +140,7 @@ fn listing(entries: &[CacheEntry]) -> String {
             what += " (not usable)";
         }
         text += format!(
-            "{:12}  {kind:10}  {:>9}  {:>9}  {:12}  {what}",
+            "{:19}  {kind:10}  {:>9}  {:>9}  {:12}  {what}",
             short(&entry.name),
             bytes(entry.size),
             bytes(entry.shared_size),
@@ -177,6 +190,12 @@ fn prune(store: &Store, arguments: &PruneArguments) -> Result<()> {
         (_, Some(MaximumSize::Unlimited)) => return Ok(()),
         (None, None) => Prune::All,
     };
+    match what {
+        Prune::NotUsedSince(moment) => store.forget_builds_before(moment)?,
+        Prune::All => store.forget_builds_before(SystemTime::now())?,
+        // They take no space worth speaking of.
+        Prune::ToSize(_) => {}
+    }
     let freed = store.prune(what)?;
     tell::note(&format!("freed {}", bytes(freed)));
     Ok(())
@@ -242,8 +261,28 @@ fn damage_text(entry: &CacheEntry, damage: &[String]) -> String {
     text
 }
 
+/// Cuts a name so that it still names one thing: what all of a kind begin with does not count.
 fn short(name: &str) -> &str {
-    name.get(..SHOWN_NAME).unwrap_or(name)
+    let prefix = name.find('-').map_or(0, |dash| dash + 1);
+    name.get(..prefix + SHOWN_NAME).unwrap_or(name)
+}
+
+/// Lists the builds that can be gone on with; nothing if there are none.
+fn unfinished(store: &Store) -> Result<String> {
+    let builds = store.unfinished_builds()?;
+    if builds.is_empty() {
+        return Ok(String::new());
+    }
+    let mut text = "\nBuilds for `osbuild resume`:\n".to_owned();
+    for build in builds {
+        let what = match BuildRecord::read(&build.content) {
+            Ok(record) if build.is_running => format!("{}: running", record.file.display()),
+            Ok(record) => record.summary(),
+            Err(error) => format!("not usable: {error}"),
+        };
+        text += &format!("{:12}  {:12}  {what}\n", build.id, age(build.noted));
+    }
+    Ok(text)
 }
 
 /// Writes a number of bytes for people.
@@ -306,6 +345,13 @@ mod tests {
             age(SystemTime::now() + Duration::from_mins(150)),
             "just now"
         );
+    }
+
+    #[test]
+    fn a_shown_name_still_names_one_thing() {
+        let id = "0123456789abcdef".repeat(4);
+        assert_eq!(short(&id), "0123456789ab");
+        assert_eq!(short(&format!("failed-{id}")), "failed-0123456789ab");
     }
 
     #[test]

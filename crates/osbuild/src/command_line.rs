@@ -9,11 +9,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use osbuild_manifest::value::Value;
 use osbuild_store::MaximumSize;
 
+use crate::build_command::Talk;
 use crate::cache_command::CacheArguments;
 use crate::documentation_command::{CompletionsArguments, ManPagesArguments};
 use crate::explain_command::ExplainArguments;
 use crate::image_info_command::ImageInfoArguments;
 use crate::modules_command::arguments::ModulesArguments;
+use crate::resume_command::ResumeArguments;
 use crate::store_place::default_store;
 
 /// Builds operating-system images.
@@ -49,6 +51,8 @@ pub(crate) struct CommandLine {
 pub(crate) enum Command {
     /// Build a recipe or a manifest
     Build(BuildArguments),
+    /// Go on with a build that failed, was interrupted or was killed: finished stages are used again
+    Resume(ResumeArguments),
     /// Print the manifest that a recipe becomes
     Manifest(RecipeArguments),
     /// Choose the packages of a recipe and write the lock file beside it
@@ -142,7 +146,8 @@ pub(crate) struct ManifestArguments {
     )]
     pub(crate) break_before: Option<String>,
 
-    /// What to do when a stage has failed: `shell` opens a shell in its sandbox, `keep` keeps what it left of its tree
+    /// What to do when a stage has failed: `shell` opens a shell in its sandbox, `keep` keeps what it left of its tree;
+    /// with `keep`, finished stages are kept too, as by `osbuild build`, and `osbuild resume` goes on
     #[arg(long, value_name = "ACTION")]
     pub(crate) on_failure: Option<OnFailure>,
 
@@ -244,13 +249,8 @@ pub(crate) struct BuildArguments {
     #[command(flatten)]
     pub(crate) repository: RepositoryArguments,
 
-    /// Show everything that stages print
-    #[arg(long, short)]
-    pub(crate) verbose: bool,
-
-    /// Print only errors
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) talk: Talk,
 }
 
 /// Where packages come from when neither recipe nor host says it.
@@ -297,7 +297,7 @@ pub(crate) struct LockArguments {
     pub(crate) output: Option<PathBuf>,
 }
 
-fn parse_seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.trim().parse();
     seconds
         .map(Duration::from_secs)

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 mod abbreviation;
 mod build_command;
+mod build_record;
 mod cache_command;
 mod command_line;
 mod diff_command;
@@ -21,8 +22,10 @@ mod monitor;
 mod printable;
 mod recipe_commands;
 mod report;
+mod resume_command;
 mod run_build;
 mod seed_command_line;
+mod shell_word;
 mod store_place;
 mod tell;
 mod terminal_style;

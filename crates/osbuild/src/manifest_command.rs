@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _};
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -22,6 +22,7 @@ use osbuild_manifest::value::Value;
 use osbuild_sandbox::descriptor;
 use osbuild_store::Store;
 
+use crate::build_record::{BegunBy, BuildRecord, Remembered};
 use crate::command_line::{ManifestArguments, OnFailure};
 use crate::failure::{Failure, FailureKind, Failures};
 use crate::manifest_document::{ManifestDocument, read_text};
@@ -29,7 +30,8 @@ use crate::monitor::json_seq::shortened;
 use crate::monitor::{JsonSeqMonitor, LogMonitor, NullMonitor, OneAtATime, Paper};
 use crate::report::{json_v1, json_v2, stage_failure, text};
 use crate::run_build::{
-    BuildOptions, Built, become_builder, export_destination, open_store, run_build, run_directory,
+    Advice, BuildOptions, Built, become_builder, export_destination, open_store, run_build,
+    run_directory, settle,
 };
 use crate::seed_command_line::Dialect;
 use crate::terminal_style::Style;
@@ -67,9 +69,12 @@ pub(crate) fn run(arguments: &ManifestArguments) -> Result<(), Failures> {
         tell::report("Need --output-directory for --export\n");
         return Err(Failures::already_told(FailureKind::Build));
     }
+    let text = (arguments.on_failure == Some(OnFailure::Keep))
+        .then(|| document.document.value.to_python_json());
     let work = Work {
         arguments,
         manifest,
+        text,
         checkpoints,
         catalog,
         dialect,
@@ -82,6 +87,8 @@ pub(crate) fn run(arguments: &ManifestArguments) -> Result<(), Failures> {
 struct Work<'a> {
     arguments: &'a ManifestArguments,
     manifest: Manifest,
+    /// The manifest with what other files bring, if the build is to be remembered.
+    text: Option<String>,
     checkpoints: BTreeSet<StageId>,
     catalog: ModuleCatalog,
     dialect: Dialect,
@@ -105,8 +112,12 @@ impl Work<'_> {
         let options = BuildOptions {
             exports: export_requests(arguments)?,
             checkpoints: self.checkpoints.clone(),
-            // What is run, told and kept is upstream's.
-            steps: StepPolicy::Off,
+            steps: if self.text.is_some() {
+                StepPolicy::On { from: None }
+            } else {
+                // What is run, told and kept is upstream's.
+                StepPolicy::Off
+            },
             start: Start::AfterFetching,
             stage_timeout: arguments.stage_timeout,
             jobs,
@@ -120,25 +131,81 @@ impl Work<'_> {
         let store = open_store(&arguments.cache, arguments.cache_max_size)?;
         let monitor = MonitorName::of(arguments)?;
         let mut observer = make_monitor(monitor, arguments, descriptor)?;
-        let mut built = run_build(
+        let record = self.record(&options)?;
+        let remembered = record.map(|record| record.remember(&store));
+        let built = run_build(
             &self.manifest,
             &self.catalog,
             &store,
             &options,
             observer.as_mut(),
-        )?;
+        );
+        let mut built = match built {
+            Ok(built) => built,
+            Err(failure) => {
+                let failure = self.settle(remembered, Some(failure));
+                return failure.map_or(Ok(()), |failure| Err(failure.into()));
+            }
+        };
         if monitor == MonitorName::JsonSeq {
             // Upstream's monitor cuts what the final document shows, too.
             shorten_outputs(&mut built.outcome);
         }
-        self.report(built, &store)
+        self.report(built, &store, remembered)
+    }
+
+    /// Writes down what the build was asked for, if it is to be remembered.
+    fn record(&self, options: &BuildOptions) -> Result<Option<BuildRecord>> {
+        let arguments = self.arguments;
+        let (Some(text), false) = (&self.text, options.exports.is_empty()) else {
+            return Ok(None);
+        };
+        let name = arguments.manifest.as_deref().unwrap_or("-");
+        let record = BuildRecord::new(BegunBy::Manifest, Path::new(name), text.clone())?;
+        let results: Vec<PathBuf> = options
+            .exports
+            .iter()
+            .map(|export| export.destination.clone())
+            .collect();
+        let library = arguments.libdir.as_ref().map(std::path::absolute);
+        let checkpoints = options.checkpoints.iter().map(StageId::to_string);
+        Ok(Some(BuildRecord {
+            checkpoints: checkpoints.collect(),
+            library: library
+                .transpose()
+                .context("finding the library directory")?,
+            stage_timeout: options.stage_timeout.map(|timeout| timeout.as_secs()),
+            jobs: options.jobs,
+            run_directory: options.run_directory.clone(),
+            ..record.with_exports(
+                &options.exports,
+                &results,
+                arguments.output_directory.as_deref(),
+            )?
+        }))
+    }
+
+    /// Notes what ended a build, and adds how to go on.
+    fn settle(&self, remembered: Option<Remembered>, failure: Option<Failure>) -> Option<Failure> {
+        let advice = if self.arguments.quiet {
+            Advice::Unwanted
+        } else {
+            Advice::Wanted
+        };
+        settle(remembered, failure, advice)
     }
 
     /// Says what came of it, in upstream's words on standard output, and in ours on standard error.
-    fn report(&self, built: Built, store: &Store) -> Result<(), Failures> {
+    fn report(
+        &self,
+        built: Built,
+        store: &Store,
+        remembered: Option<Remembered>,
+    ) -> Result<(), Failures> {
         let success = built.outcome.success();
         let document = self.arguments.json.then(|| self.document(&built.outcome));
         let failure = stage_failure::failure_of(&self.manifest, built.outcome, built.signal);
+        let failure = self.settle(remembered, failure);
         let is_interrupt = failure
             .as_ref()
             .is_some_and(|failure| matches!(failure.kind, FailureKind::Interrupted { .. }));
@@ -184,7 +251,7 @@ fn read_manifest(name: &str) -> Result<ManifestDocument, Failure> {
 
 /// Opens the library directory that was named, whose modules count before those that are built in; else adds what the
 /// usual one has besides, if there is one.
-fn open_catalog(named: Option<&Path>) -> Result<ModuleCatalog> {
+pub(crate) fn open_catalog(named: Option<&Path>) -> Result<ModuleCatalog> {
     let usual = Path::new(DEFAULT_LIBRARY);
     match named {
         Some(named) => {

@@ -16,8 +16,10 @@ use osbuild_manifest::manifest::{Manifest, StageId};
 use osbuild_sandbox::{CancelToken, enter_private_mount_namespace, privilege};
 use osbuild_store::{MaximumSize, Store, StoreOptions};
 
+use crate::build_record::Remembered;
 use crate::failure::{Failure, FailureKind};
 use crate::interrupts::Interrupts;
+use crate::report::stage_failure::failure_of;
 
 /// What the command line says of a build.
 pub(crate) struct BuildOptions {
@@ -126,6 +128,54 @@ pub(crate) fn run_build(
         store.flush()?;
     }
     Ok(Built { outcome, signal })
+}
+
+/// Whether to say how to go on with what failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Advice {
+    /// Say it.
+    Wanted,
+    /// Say nothing: the caller asked for errors only.
+    Unwanted,
+}
+
+/// Builds; what came of it is noted where the build is remembered.
+///
+/// # Errors
+/// What ended the build.
+pub(crate) fn run_remembered(
+    manifest: &Manifest,
+    catalog: &ModuleCatalog,
+    store: &Store,
+    options: &BuildOptions,
+    observer: &mut dyn Observer,
+    remembered: Option<Remembered>,
+    advice: Advice,
+) -> Result<(), Failure> {
+    let failure = match run_build(manifest, catalog, store, options, observer) {
+        Ok(built) => failure_of(manifest, built.outcome, built.signal),
+        Err(failure) => Some(failure),
+    };
+    match settle(remembered, failure, advice) {
+        None => Ok(()),
+        Some(failure) => Err(failure),
+    }
+}
+
+/// Notes what came of a build that is remembered, and adds how to go on with it to what ended it.
+pub(crate) fn settle(
+    remembered: Option<Remembered>,
+    failure: Option<Failure>,
+    advice: Advice,
+) -> Option<Failure> {
+    let command = remembered.and_then(|build| build.end(failure.as_ref()));
+    let failure = failure?;
+    Some(match command {
+        Some(command) if advice == Advice::Wanted => failure.with_hint(format!(
+            "`{command}` goes on from there once the cause is mended"
+        )),
+        _ => failure,
+    })
 }
 
 #[cfg(test)]

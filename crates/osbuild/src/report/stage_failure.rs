@@ -1,5 +1,7 @@
 //! Turns what ended a build into a failure that says what, where, why and what next.
 
+use std::path::Path;
+
 use anyhow::anyhow;
 use osbuild_engine::outcome::{
     Ending, FailedAt, FailedTree, Outcome, PipelineOutcome, SourceOutcome, SourceResult,
@@ -8,7 +10,9 @@ use osbuild_engine::outcome::{
 use osbuild_manifest::manifest::Manifest;
 use signal_hook::consts::SIGINT;
 
+use crate::build_record::store_option;
 use crate::failure::{Failure, FailureKind, STORE_IS_FULL};
+use crate::shell_word::shell_word;
 
 /// Lines of a stage's output that are shown; the log has all of them.
 const LAST_LINES: usize = 15;
@@ -77,6 +81,25 @@ fn source_failure(manifest: &Manifest, source: &SourceOutcome) -> Failure {
     failure.with_hint("what was fetched is kept; running the same command again goes on from there")
 }
 
+/// Names the commands to look at what a failed stage left, `STORE/objects/NAME/data/tree`, and to remove it.
+fn kept_tree(place: &Path) -> String {
+    let name = place.ancestors().nth(2).and_then(Path::file_name);
+    let store = place.ancestors().nth(4);
+    let mut text = format!(
+        "the tree as the stage left it is kept: `ls -la {}` shows it",
+        shell_word(&place.to_string_lossy())
+    );
+    if let (Some(name), Some(store)) = (name, store) {
+        let command = format!(
+            "osbuild cache remove {}{}",
+            name.to_string_lossy(),
+            store_option(store)
+        );
+        text += &format!(", `{command}` removes it");
+    }
+    text
+}
+
 /// What the curl source says when trying again will not help.
 const GONE: [&str; 3] = [
     "the server answers 404",
@@ -118,10 +141,7 @@ fn stage_failure(manifest: &Manifest, pipeline: &PipelineOutcome, stage: &StageO
     failure.log = Some(stage.log.clone());
     match &pipeline.failed_tree {
         Some(FailedTree::Kept(place)) => {
-            failure = failure.with_hint(format!(
-                "the tree as the stage left it is {}, until `osbuild cache prune` removes it",
-                place.display()
-            ));
+            failure = failure.with_hint(kept_tree(place));
         }
         Some(FailedTree::Lost(reason)) => {
             failure = failure.with_hint(format!("the tree that it left is not kept: {reason}"));

@@ -144,8 +144,10 @@ fn what_a_failed_stage_left_is_kept_when_that_is_wanted() {
             let ran = fail(words, &["--on-failure", "keep"]);
             let tree = kept_tree(&workplace);
             let place = tree.strip_prefix(workplace.path("")).unwrap();
+            let name = place.iter().nth(2).unwrap().to_str().unwrap();
             let said = format!(
-                "the tree as the stage left it is [folder]/{}, ",
+                "the tree as the stage left it is kept: `ls -la [folder]/{}` shows it, `osbuild cache remove {name} \
+                 --store [folder]/store` removes it\n",
                 place.display()
             );
             assert!(ran.stderr.contains(&said), "{ran:?}");

@@ -24,6 +24,7 @@ mod foreign_modules;
 mod full_disk;
 mod interruption;
 mod missing_means;
+mod resume;
 mod sharing;
 mod shells;
 mod supplies;
