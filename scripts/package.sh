@@ -16,12 +16,20 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$packages"
 
-# The files of the last commit, without what is not to be packaged.
+# The files of the last commit, without what is not to be packaged. What `git archive` exported has no commits and is all
+# there is, also when it lies in someone else's repository.
+files=(Makefile Cargo.toml LICENSE README.md CHANGELOG.md docs packaging)
 source=$work/osbuild-$version
 mkdir "$source"
-git archive HEAD Makefile Cargo.toml LICENSE README.md CHANGELOG.md docs packaging | tar -x -C "$source"
 # The times in packages are those of the commit: the same commit and program give the same package.
-SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+if [ "$(git rev-parse --show-toplevel 2>/dev/null)" = "$PWD" ]; then
+	git archive HEAD "${files[@]}" | tar -x -C "$source"
+	SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+else
+	tar -c "${files[@]}" | tar -x -C "$source"
+	# In an export, every file has the time of the commit.
+	SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(stat -c %Y CHANGELOG.md)}
+fi
 export SOURCE_DATE_EPOCH
 
 case $kind in

@@ -51,6 +51,9 @@ strace strace strace
 rpm rpm rpm
 rpmbuild rpm rpm-build
 rpmsign rpm rpm-sign
+dh debhelper debhelper
+fakeroot fakeroot fakeroot
+script bsdutils util-linux-script
 gpg gpg gnupg2
 createrepo_c createrepo-c createrepo_c
 dnf dnf dnf
