@@ -99,6 +99,7 @@ impl Work<'_> {
     fn build(&self, descriptor: Option<io::Result<OwnedFd>>) -> Result<(), Failures> {
         let arguments = self.arguments;
         refuse_virtual_machines(&arguments.in_vm)?;
+        refuse_shell_without_terminal(arguments.on_failure)?;
         let shells = ShellRequest {
             before: arguments.break_before.clone(),
             opens_after_failure: arguments.on_failure == Some(OnFailure::Shell),
@@ -339,6 +340,18 @@ fn refuse_virtual_machines(pipelines: &[String]) -> Result<(), Failure> {
     );
     Err(Failure::new(FailureKind::Build, error)
         .with_hint("leave out --in-vm to run it in a sandbox of this machine"))
+}
+
+/// Refuses to open a shell that nobody could type in: it would end at once, and the tree with it. `--break`, which
+/// upstream has, takes what it gets.
+fn refuse_shell_without_terminal(on_failure: Option<OnFailure>) -> Result<(), Failure> {
+    if on_failure != Some(OnFailure::Shell) || io::stdin().is_terminal() {
+        return Ok(());
+    }
+    let error = anyhow!("--on-failure shell needs a terminal, and standard input is none");
+    Err(Failure::new(FailureKind::Build, error).with_hint(
+        "--on-failure keep keeps what the stage left of its tree, and needs none; a manifest can be named instead of `-`",
+    ))
 }
 
 /// The monitors that can be asked for by name.

@@ -1,13 +1,13 @@
 //! Shells in the sandbox of a stage.
 
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use osbuild_testing::needs;
 use osbuild_testing::tree::describe;
 use serde_json::json;
 
-use crate::workplace::{Ran, Workplace};
+use crate::workplace::{Ran, Workplace, program};
 
 /// Two stages, the second of which may fail.
 fn write_manifest(workplace: &Workplace, second: &str) {
@@ -69,15 +69,47 @@ fn a_shell_is_opened_before_the_stage_that_is_meant_and_no_other() {
     assert!(tree.contains("made"), "{tree}");
 }
 
+/// `script` is the terminal; what is typed is echoed, so the words that are looked for are typed otherwise.
 #[test]
 fn a_shell_is_opened_where_a_stage_failed() {
-    needs![root, tool("bwrap")];
+    needs![root, tool("bwrap"), tool("script")];
     let workplace = Workplace::new();
     write_manifest(&workplace, "org.osbuild.error");
-    let ran = run_with_shell(&workplace, &["--on-failure", "shell"], "echo shell; exit\n");
-    assert!(
-        ran.stdout.starts_with("shell\n{\"type\": \"error\""),
-        "{ran:?}"
+    let line = format!(
+        "{} image.json --store store --output-directory out --export tree --monitor NullMonitor --on-failure shell",
+        program().display()
     );
+    let mut child = Command::new("script")
+        .current_dir(workplace.path(""))
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"echo sh''ell\nexit\n").unwrap();
+    drop(input);
+    let ran = workplace.wait(child);
+    workplace.assert_clean();
+    let (shell, error) = ran.stdout.split_once("error: stage 2").unwrap();
+    assert!(shell.contains("shell\r\n"), "{ran:?}");
+    assert!(error.contains("failed with exit status 255"), "{ran:?}");
     assert_eq!(ran.code, 1);
+}
+
+#[test]
+fn a_shell_after_a_failure_is_refused_where_there_is_no_terminal() {
+    needs![root];
+    let workplace = Workplace::new();
+    write_manifest(&workplace, "org.osbuild.error");
+    let ran = run_with_shell(&workplace, &["--on-failure", "shell"], "exit\n");
+    assert_eq!(
+        ran.stderr,
+        "error: --on-failure shell needs a terminal, and standard input is none\n  \
+           help: --on-failure keep keeps what the stage left of its tree, and needs none; a manifest can be named \
+         instead of `-`\n"
+    );
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
+    assert!(!workplace.path("store").exists());
 }
