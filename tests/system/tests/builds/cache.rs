@@ -1,10 +1,12 @@
 //! Results that are kept unasked: used again, explained, verified, and never wrong.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use osbuild_testing::needs;
+use osbuild_testing::private_mounts::in_private_mounts;
 use osbuild_testing::tree::describe;
 use serde_json::{Value, json};
 
@@ -386,4 +388,77 @@ fn builds_killed_beside_others_leave_a_store_that_can_be_trusted() {
     );
     assert_eq!(workplace.build("image.json"), Ran::silent());
     assert_eq!(describe(&workplace.path("out")).unwrap(), expected);
+}
+
+#[test]
+fn a_store_may_be_on_a_tmpfs_and_on_an_overlay() {
+    needs![
+        root,
+        tool("unshare"),
+        tool("systemd-firstboot"),
+        kernel_filesystem("overlay")
+    ];
+    in_private_mounts("cache::a_store_may_be_on_a_tmpfs_and_on_an_overlay", || {
+        let plain = Workplace::new();
+        plain.write("image.json", manifest("one"));
+        build(&plain, "image.json", &[]);
+        let expected = describe(&plain.path("out")).unwrap();
+        let layers = "lowerdir=disk/lower,upperdir=disk/upper,workdir=disk/work";
+        for kind in ["tmpfs", "overlay"] {
+            let workplace = Workplace::new();
+            fs::create_dir(workplace.path("disk")).unwrap();
+            let _disk = Mounted::new(&workplace, &["-t", "tmpfs", "tmpfs"], "disk");
+            for folder in ["lower", "upper", "work", "disk"] {
+                fs::create_dir(workplace.path("disk").join(folder)).unwrap();
+            }
+            // A name that is taken for a disk of the test, not for what a build left behind.
+            let store = workplace.path("disk/disk");
+            let _overlay = (kind == "overlay").then(|| {
+                Mounted::new(
+                    &workplace,
+                    &["-t", "overlay", "-o", layers, "overlay"],
+                    "disk/disk",
+                )
+            });
+            std::os::unix::fs::symlink(&store, workplace.path("store")).unwrap();
+            workplace.write("image.json", manifest("one"));
+            assert_eq!(build(&workplace, "image.json", &[]).len(), 4, "on {kind}");
+            assert_eq!(
+                describe(&workplace.path("out")).unwrap(),
+                expected,
+                "on {kind}"
+            );
+            fs::remove_dir_all(workplace.path("out")).unwrap();
+            assert_eq!(build(&workplace, "image.json", &[]), [""; 0], "on {kind}");
+            assert_eq!(
+                describe(&workplace.path("out")).unwrap(),
+                expected,
+                "on {kind}"
+            );
+            assert_eq!(cache(&workplace, &["verify"]), Ran::silent(), "on {kind}");
+        }
+    });
+}
+
+/// A mount in a workplace, undone also when a test fails: the folder can not be removed while it is there.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn new(workplace: &Workplace, arguments: &[&str], name: &str) -> Self {
+        let place = workplace.path(name);
+        let mut mount = Command::new("mount");
+        mount.args(arguments).arg(&place);
+        mount.current_dir(workplace.path("."));
+        assert!(mount.status().unwrap().success(), "{mount:?}");
+        Self(place)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg(&self.0).status();
+        if !std::thread::panicking() {
+            assert!(unmounted.unwrap().success());
+        }
+    }
 }

@@ -342,6 +342,59 @@ fn a_build_that_will_not_fit_is_warned_of() {
     );
 }
 
+/// How often a disk runs full.
+const TRIES: u64 = 8;
+
+#[test]
+fn a_disk_that_runs_full_at_any_moment_does_no_harm() {
+    needs![
+        root,
+        tool("unshare"),
+        tool("mkfs.ext4"),
+        tool("xz"),
+        kernel_filesystem("ext4")
+    ];
+    in_small_disk(
+        "full_disk::a_disk_that_runs_full_at_any_moment_does_no_harm",
+        |workplace| {
+            let checksum = format!("sha256:{}", sha256(&content()));
+            let original = workplace.path("content");
+            fs::write(&original, content()).unwrap();
+            let build = |name: &str| {
+                let url = format!("file://{}", original.display());
+                let manifest = copying(&checksum, name).replace("file:///nowhere", &url);
+                workplace.write("image.json", manifest);
+                workplace.run(workplace.build_command("image.json"))
+            };
+            let mut failures = 0;
+            for number in 0..TRIES {
+                // Spread over all that a build takes, the download first.
+                leave(&workplace.path("disk"), (number + 1) * (64 << 20) / TRIES);
+                let ran = build(&format!("try{number}"));
+                let told = ran.stderr.to_lowercase().contains("no space left");
+                assert!(ran == Ran::silent() || (ran.code == 1 && told), "{ran:?}");
+                failures += u64::from(ran.code == 1);
+                fs::remove_file(workplace.path("disk/ballast")).unwrap();
+                let mut verify = workplace.command(&["cache", "--store", "store"]);
+                verify.arg("verify");
+                assert_eq!(workplace.run(verify), Ran::silent());
+                if ran.code == 0 {
+                    fs::remove_dir_all(workplace.path("out")).unwrap();
+                }
+                // Each time from the beginning.
+                fs::remove_dir_all(workplace.path("store/sources")).unwrap();
+                let mut prune = workplace.command(&["cache", "--store", "store"]);
+                prune.args(["prune", "--all"]);
+                assert_eq!(workplace.run(prune).code, 0);
+            }
+            assert!(failures > 0, "the disk was never full");
+            assert_eq!(build("last"), Ran::silent());
+            assert!(fs::read(workplace.path("out/file")).unwrap() == content());
+            workplace.assert_usable();
+        },
+    );
+}
+
 /// Leaves so many bytes of a disk.
 fn leave(disk: &Path, bytes: u64) {
     let free = || {
