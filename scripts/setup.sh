@@ -48,6 +48,7 @@ bzip2 bzip2 bzip2
 xz xz-utils xz
 zstd zstd zstd
 strace strace strace
+systemctl systemd systemd
 rpm rpm rpm
 rpmbuild rpm rpm-build
 rpmsign rpm rpm-sign

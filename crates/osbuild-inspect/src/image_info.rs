@@ -1,5 +1,8 @@
 //! The report of upstream's `osbuild-image-info`: same keys and values, read without mounting.
 
+mod links;
+mod services;
+mod subscription;
 mod syntax;
 pub(crate) mod system;
 
@@ -24,7 +27,7 @@ const DISK_IN_ARCHIVE: &str = "disk.raw";
 ///
 /// # Errors
 /// It can not be read, is damaged, or tells nothing; a program that reads part of it is missing: `qemu-img` for
-/// formats other than raw, `sfdisk` and `blkid` for partitions, `rpm` for its database.
+/// formats other than raw, `sfdisk` and `blkid` for partitions, `rpm` for its database, `systemctl` for units.
 pub fn image_info(path: &Path) -> Result<String> {
     let mut report = Map::new();
     if is_disk(path)? {

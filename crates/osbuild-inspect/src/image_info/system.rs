@@ -1,16 +1,14 @@
 //! What upstream's `osbuild-image-info` tells of the system in a tree: `append_filesystem` of the tool.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use super::syntax;
+use super::links::resolve;
+use super::{services, subscription, syntax};
 use crate::packages;
 use crate::tree::{Tree, is_boot_entry};
-
-/// As many links in a row as Linux follows (`MAXSYMLINKS`).
-const LINKS_MAXIMUM: usize = 40;
 
 type Report = Map<String, Value>;
 
@@ -25,6 +23,11 @@ pub(super) fn add(report: &mut Report, tree: &Tree) -> Result<()> {
         "os-release".to_owned(),
         Value::Object(syntax::variables(&release)),
     );
+    let states = services::states(tree)?;
+    for state in ["enabled", "disabled"] {
+        let units = services::in_state(tree, &states, state);
+        report.insert(format!("services-{state}"), json!(units));
+    }
     add_identity(report, tree);
     add_files(report, tree);
     for (name, patterns, parse) in DIRECTORIES {
@@ -131,7 +134,17 @@ fn add_files(report: &mut Report, tree: &Tree) {
     put(report, "keyboard", Value::Object(keyboard));
     let locale = syntax::variables(&read("etc/locale.conf"));
     put(report, "locale", Value::Object(locale));
+    put(
+        report,
+        "rhsm",
+        subscription::report(|path| text(tree, path)),
+    );
+    let policy = syntax::variables(&read("etc/selinux/config"));
+    if !policy.is_empty() {
+        report.insert("selinux".to_owned(), json!({ "policy": policy }));
+    }
     put(report, "sudoers", sudoers(tree));
+    put(report, "sysconfig", sysconfig(tree));
     let mut tuned = Map::new();
     for name in ["active_profile", "profile_mode"] {
         put(
@@ -208,6 +221,25 @@ fn sudoers(tree: &Tree) -> Value {
     for (name, text) in matching(tree, "/etc/sudoers.d/*") {
         put(&mut told, &name, json!(syntax::lines(&text, &['#'])));
     }
+    Value::Object(told)
+}
+
+fn sysconfig(tree: &Tree) -> Value {
+    let mut told = Map::new();
+    for name in ["kernel", "network"] {
+        if let Some(text) = text(tree, &format!("etc/sysconfig/{name}")) {
+            told.insert(name.to_owned(), Value::Object(syntax::variables(&text)));
+        }
+    }
+    let scripts: Map<String, Value> = matching(tree, "/etc/sysconfig/network-scripts/ifcfg-*")
+        .into_iter()
+        .map(|(name, text)| {
+            // Upstream takes away every leading letter of `ifcfg-`, of the name of the interface as well.
+            let name = name.trim_start_matches(['i', 'f', 'c', 'g', '-']);
+            (name.to_owned(), Value::Object(syntax::variables(&text)))
+        })
+        .collect();
+    put(&mut told, "network-scripts", Value::Object(scripts));
     Value::Object(told)
 }
 
@@ -343,18 +375,24 @@ fn globbed(tree: &Tree, patterns: &[&str], parse: fn(&str) -> Value) -> Value {
 
 /// Tells whether a path, from the root without its slash, is one of those that this module reads.
 pub(crate) fn is_read(path: &Path) -> bool {
-    const FILES: [&str; 17] = [
+    const FILES: [&str; 23] = [
         "etc/X11/xorg.conf.d/00-keyboard.conf",
         "etc/authselect/authselect.conf",
         "etc/chrony.conf",
         "etc/dnf/automatic.conf",
         "etc/dnf/dnf.conf",
+        "etc/dnf/plugins/product-id.conf",
+        "etc/dnf/plugins/subscription-manager.conf",
         "etc/firewalld/firewalld.conf",
         "etc/hosts",
         "etc/locale.conf",
         "etc/machine-id",
         "etc/resolv.conf",
+        "etc/rhsm/rhsm.conf",
+        "etc/selinux/config",
         "etc/sudoers",
+        "etc/sysconfig/kernel",
+        "etc/sysconfig/network",
         "etc/tuned/active_profile",
         "etc/tuned/profile_mode",
         "etc/vconsole.conf",
@@ -363,9 +401,10 @@ pub(crate) fn is_read(path: &Path) -> bool {
         "grub2/grubenv",
         "var/lib/containers/storage/overlay-images/images.json",
     ];
-    const PATTERNS: [&str; 5] = [
+    const PATTERNS: [&str; 6] = [
         "/etc/dnf/vars/*",
         "/etc/sudoers.d/*",
+        "/etc/sysconfig/network-scripts/ifcfg-*",
         "/etc/udev/rules.d/*.rules",
         "/etc/firewalld/zones/*.xml",
         "/usr/lib/firewalld/zones/*.xml",
@@ -373,15 +412,13 @@ pub(crate) fn is_read(path: &Path) -> bool {
     let Some(path) = path.to_str() else {
         return false;
     };
-    let is_dropin = ["etc/systemd/system/", "usr/lib/systemd/system/"]
-        .iter()
-        .filter_map(|folder| path.strip_prefix(folder)?.split_once('/'))
-        .any(|(service, file)| service.ends_with(".service.d") && matches("*.conf", file));
     let mut patterns = DIRECTORIES
         .iter()
         .flat_map(|(_, patterns, _)| *patterns)
         .chain(&PATTERNS);
-    FILES.contains(&path) || is_dropin || patterns.any(|pattern| matches(pattern, path))
+    FILES.contains(&path)
+        || services::is_read(Path::new(path))
+        || patterns.any(|pattern| matches(pattern, path))
 }
 
 /// Compares with a pattern of one star in its last component; as in a shell, a star is no leading dot.
@@ -418,42 +455,4 @@ fn text(tree: &Tree, path: &str) -> Option<String> {
 fn last_name(tree: &Tree, path: &str) -> Option<String> {
     let path = resolve(tree, Path::new(path))?;
     Some(path.file_name()?.to_str()?.to_owned())
-}
-
-/// Follows every link of a path as if the tree were the root; none if it leads to nothing.
-fn resolve(tree: &Tree, path: &Path) -> Option<PathBuf> {
-    let mut rest: Vec<PathBuf> = components(path);
-    let mut resolved = PathBuf::new();
-    let mut links = 0;
-    while let Some(component) = rest.pop() {
-        if component.as_os_str() == ".." {
-            resolved.pop();
-            continue;
-        }
-        resolved.push(&component);
-        let entry = tree.entries.get(&resolved)?;
-        let Some(target) = &entry.target else {
-            continue;
-        };
-        links += 1;
-        if links > LINKS_MAXIMUM {
-            return None;
-        }
-        if target.is_absolute() {
-            resolved = PathBuf::new();
-        } else {
-            resolved.pop();
-        }
-        rest.extend(components(target));
-    }
-    Some(resolved)
-}
-
-/// Components in reverse, `..` as it is, without `.` and the root.
-fn components(path: &Path) -> Vec<PathBuf> {
-    path.components()
-        .rev()
-        .filter(|component| matches!(component, Component::Normal(_) | Component::ParentDir))
-        .map(|component| PathBuf::from(component.as_os_str()))
-        .collect()
 }
