@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
+use osbuild_testing::deb_repository::DebRepository;
 use osbuild_testing::needs;
 use osbuild_testing::tree::describe;
 use rustix::process::{Pid, Signal, kill_process};
@@ -356,4 +357,55 @@ fn a_build_goes_on_when_the_disk_has_room_again() {
             assert_eq!(remembered(workplace), [""; 0]);
         },
     );
+}
+
+/// The packages are chosen when a build begins, and anew only for a recipe that is given.
+#[test]
+fn a_recipe_is_gone_on_with_as_it_was_or_as_it_is() {
+    needs![root];
+    let workplace = Workplace::new();
+    let stanza = |name: &str| {
+        format!(
+            "Package: {name}\nVersion: 1\nArchitecture: amd64\nEssential: yes\nPriority: required\n\
+             Filename: pool/{name}.deb\nSize: 3\nSHA256: {}\n\n",
+            "0".repeat(64)
+        )
+    };
+    let mirror = workplace.path("mirror");
+    let packages = stanza("base-files") + &stanza("more").replace("Essential: yes\n", "");
+    let repository = DebRepository::create(&mirror, &packages).unwrap();
+    let keyring = workplace.path("keyring.gpg");
+    repository.write_keyring(&keyring).unwrap();
+    let recipe = |include: &str| {
+        format!(
+            "distribution: debian\nrelease: bookworm\narchitecture: amd64\nbuild: host\n\
+             repositories:\n  - mirror: file://{}\n    suites: [stable]\n    keyring: keyring.gpg\n\
+             packages:\n  base: essential\n  include: [{include}]\noutputs: [tar]\n",
+            mirror.display()
+        )
+    };
+    workplace.write("image.yaml", recipe("base-files"));
+    let words = ["build", "image.yaml", "--store", "store", "--output", "out"];
+    assert_eq!(run(&workplace, &words).code, 1);
+    let id = remembered(&workplace).remove(0);
+    let record = || -> Value {
+        let file = workplace.path(&format!("store/builds/{id}.json"));
+        serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
+    };
+    let first = record();
+    let has_more = |record: &Value| {
+        record["manifest"]
+            .as_str()
+            .unwrap()
+            .contains("pool/more.deb")
+    };
+    assert!(!has_more(&first));
+    workplace.write("image.yaml", recipe("more"));
+    assert_eq!(resume(&workplace, &[]).code, 1);
+    assert!(!has_more(&record()));
+    assert_eq!(resume(&workplace, &["--with", "image.yaml"]).code, 1);
+    assert!(has_more(&record()));
+    for same in ["exports", "results", "output", "file"] {
+        assert_eq!(record()[same], first[same]);
+    }
 }
