@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Downloads: 500 files of the sizes that packages have, 1.1 GB, from a server on the loopback interface that waits 20 ms
 # before each answer; ours, with checksums, beside `curl --parallel --parallel-max 50`, without, and beside upstream's
-# source, with, if an upstream checkout is in OSBUILD_UPSTREAM. All write to a tmpfs.
+# source, with, if an upstream checkout is in OSBUILD_UPSTREAM. All write to a tmpfs. The time that the checksums alone take
+# on all processors is told, too: nobody who checks them can be faster.
 #
 #   benches/fetch.sh [ROUNDS]        (root; OSBUILD_BINARY names the program, else a release build is made and taken)
 set -euo pipefail
@@ -59,6 +60,10 @@ json.dump(manifest, open("manifest.json", "w"))
 open("curl.config", "w").write("".join(curl))
 END
 
+checksums() {
+	find files -name '*.rpm' -print0 | xargs -0 -P "$(nproc)" -n 16 sha256sum
+}
+
 echo "500 files, $(du -sm files | cut -f1) MB"
 for ((round = 1; round <= rounds; round++)); do
 	rm -rf --one-file-system store
@@ -69,7 +74,8 @@ for ((round = 1; round <= rounds; round++)); do
 	curl=$(milliseconds curl --no-progress-meter --fail --parallel --parallel-max 50 --config curl.config)
 	[ "$(find curl -type f | wc -l)" = 500 ] || { echo "curl fetched something else" >&2; exit 1; }
 	rm -rf --one-file-system curl
-	line="osbuild $ours ms; curl $curl ms, ratio $(ratio "$ours" "$curl")"
+	checksums=$(milliseconds checksums)
+	line="osbuild $ours ms; checksums alone $checksums ms; curl $curl ms, ratio $(ratio "$ours" "$curl")"
 	if [ -n "${OSBUILD_UPSTREAM:-}" ]; then
 		upstream=$(PYTHONPATH=$OSBUILD_UPSTREAM milliseconds "${UPSTREAM_PYTHON:-python3}" -P -m osbuild manifest.json \
 			--libdir "$OSBUILD_UPSTREAM" --store store)
