@@ -1,4 +1,4 @@
-//! Trees full of links that lead out: no stage may change anything outside its tree.
+//! Trees full of links that lead out: no stage may read or change anything outside its tree.
 //!
 //! Each stage first runs on a clean tree. Then, for every file and directory it touched there, it runs on a tree where
 //! that one is a link to a copy outside, once absolute and once climbing. Whether the stage fails is its business.
@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use osbuild_stage_api::testing::StageTest;
+use osbuild_testing::access_watch::AccessWatch;
 use samples::{Sample, assemblers, samples};
 use serde_json::{Value, json};
 
@@ -54,7 +55,6 @@ const WITHOUT_FILES: &[&str] = &[
     "org.osbuild.mkfs.xfs", // writes to a device
     "org.osbuild.mkswap",   // writes to a device
     "org.osbuild.noop",     // does nothing
-    "org.osbuild.rpm",      // has a test of its own: it needs packages
     "org.osbuild.rpm",      // has a test of its own: it needs packages
     "org.osbuild.sfdisk",   // writes to a device
     "org.osbuild.sgdisk",   // writes to a device
@@ -103,7 +103,8 @@ fn every_stage_has_a_sample_or_a_reason() {
 }
 
 #[test]
-fn nothing_outside_the_tree_is_changed() {
+fn nothing_outside_the_tree_is_read_or_changed() {
+    let mut reads = Vec::new();
     for sample in samples().into_iter().chain(assemblers()) {
         let clean = prepare(&sample, None);
         let ran = clean.run();
@@ -115,11 +116,13 @@ fn nothing_outside_the_tree_is_changed() {
             ran.log
         );
         for path in entries(&clean.tree()) {
-            check(&sample, &clean.tree(), &path, Link::Absolute, Outside::Full);
-            check(&sample, &clean.tree(), &path, Link::Absolute, Outside::Bare);
-            check(&sample, &clean.tree(), &path, Link::Climbing, Outside::Full);
+            let tree = clean.tree();
+            reads.extend(check(&sample, &tree, &path, Link::Absolute, Outside::Full));
+            reads.extend(check(&sample, &tree, &path, Link::Absolute, Outside::Bare));
+            reads.extend(check(&sample, &tree, &path, Link::Climbing, Outside::Full));
         }
     }
+    assert!(reads.is_empty(), "{}", reads.join("\n"));
 }
 
 /// How a link leads out of the tree.
@@ -144,7 +147,14 @@ fn is_tool_missing(error: &str) -> bool {
 }
 
 /// Runs a sample on a tree where `path` is a link to something outside that is like what a clean run leaves there.
-fn check(sample: &Sample, clean: &Path, path: &Path, link: Link, outside_is: Outside) {
+/// Gives what it read outside, and fails if it changed anything there.
+fn check(
+    sample: &Sample,
+    clean: &Path,
+    path: &Path,
+    link: Link,
+    outside_is: Outside,
+) -> Option<String> {
     let test = prepare(sample, Some(path));
     let outside = test.workspace().join("outside");
     imitate(clean, &outside, path, outside_is);
@@ -157,7 +167,9 @@ fn check(sample: &Sample, clean: &Path, path: &Path, link: Link, outside_is: Out
     };
     let test = test.symlink(path.to_str().unwrap(), target.to_str().unwrap());
     let before = osbuild_testing::tree::describe(&outside).unwrap();
+    let watch = AccessWatch::new(&outside).unwrap();
     let ran = test.run();
+    let accessed = watch.accessed().unwrap();
     let after = osbuild_testing::tree::describe(&outside).unwrap();
     let (name, path) = (sample.name, path.display());
     assert_eq!(
@@ -165,6 +177,8 @@ fn check(sample: &Sample, clean: &Path, path: &Path, link: Link, outside_is: Out
         "{name} followed {path} out of its tree ({link:?}, {outside_is:?})\n{}",
         ran.log
     );
+    (!accessed.is_empty())
+        .then(|| format!("{name} read {accessed:?} through {path} ({link:?}, {outside_is:?})"))
 }
 
 /// Makes directories and files as in the clean tree, but with modes and contents that no stage would leave.

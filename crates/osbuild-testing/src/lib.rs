@@ -2,6 +2,7 @@
 //!
 //! A crate of its own so that it is only ever a dev-dependency: nothing here reaches the program.
 
+pub mod access_watch;
 pub mod boot;
 pub mod deb_repository;
 pub mod needs;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use osbuild_stage_api::{StageContext, StageModule};
 use serde::Deserialize;
 
@@ -35,6 +35,15 @@ fn run(context: &StageContext) -> Result<()> {
     let path = Path::new(path.trim_start_matches('/'));
     if let Some(above) = path.parent() {
         tree.create_dir_all(above)?;
+    }
+    for part in ["config", "objects", "tmp", "tmp/cache"] {
+        let part = path.join(part);
+        // `ostree` looks into what is there already, through links.
+        ensure!(
+            tree.read_link(&part).is_err(),
+            "{} is a link",
+            part.display()
+        );
     }
     context
         .command("ostree")

@@ -27,13 +27,22 @@ fn run(context: &StageContext) -> Result<()> {
     let mut command = context
         .command("zip")
         .args(["-q", "-r", &format!("-{level}")])
-        .arg(context.tree_path()?.target_path(filename)?)
+        .arg(context.tree_path()?.target_path(archive_name(filename))?)
         .arg(".");
     if !include.is_empty() {
         // What follows it belongs to it.
         command = command.arg("-i").args(include);
     }
     command.current_dir(context.input("tree")?.path()).run()
+}
+
+/// The file that `zip` writes: it adds an ending to a name without a dot, and would follow a link of that name.
+fn archive_name(mut filename: String) -> String {
+    let name = filename.rsplit('/').next().unwrap_or_default();
+    if !name.contains('.') {
+        filename.push_str(".zip");
+    }
+    filename
 }
 
 #[cfg(test)]
@@ -49,6 +58,7 @@ mod tests {
                 json!({"filename": "/a.zip"}),
                 "$ zip -q -r -6 TREE/a.zip .\n",
             ),
+            (json!({"filename": "/a"}), "$ zip -q -r -6 TREE/a.zip .\n"),
             (
                 json!({"filename": "a.zip", "level": 0, "include": ["x", "y/*"]}),
                 "$ zip -q -r -0 TREE/a.zip . -i x 'y/*'\n",
