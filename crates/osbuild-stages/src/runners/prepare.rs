@@ -79,7 +79,12 @@ impl Preparation {
     fn linker_cache(&self) -> Result<()> {
         // It warns where the file is missing.
         self.write_if_missing("ld.so.conf", "")?;
-        self.program("ldconfig", &[]).map_or(Ok(()), Command::run)
+        // Ubuntu's `ldconfig` is a script around this, and a small build root has no shell.
+        let name = ["ldconfig.real", "ldconfig"]
+            .into_iter()
+            .find(|name| self.has(name))
+            .unwrap_or("ldconfig");
+        self.program(name, &[]).map_or(Ok(()), Command::run)
     }
 
     fn system_users(&self) -> Result<()> {
@@ -166,11 +171,13 @@ impl Preparation {
         }
     }
 
+    fn has(&self, program: &str) -> bool {
+        std::env::split_paths(&self.search_path).any(|directory| directory.join(program).exists())
+    }
+
     /// A build tree may well be too small for a program; what it would have done is then not needed either.
     fn program(&self, name: &str, arguments: &[&str]) -> Option<Command> {
-        let is_there =
-            std::env::split_paths(&self.search_path).any(|directory| directory.join(name).exists());
-        if !is_there {
+        if !self.has(name) {
             self.output.line(format_args!(
                 "the build root has no {name}; going on without"
             ));
@@ -305,6 +312,14 @@ mod tests {
              ld.so.conf 0644 \"\"\nmachine-id 0444 \"ffffffffffffffffffffffffffffffff\\n\"\n\
              passwd 0644 \"root:*:0:0::/root:/bin/bash\\n\"\n"
         );
+    }
+
+    #[test]
+    fn ubuntu_needs_no_shell_for_its_linker_cache() {
+        let root = Root::new(&[("ldconfig", "exit 1"), ("ldconfig.real", "true")], &[]);
+        let (result, log) = root.prepare();
+        result.unwrap();
+        assert!(log.starts_with("$ ldconfig.real\n"), "{log}");
     }
 
     #[test]
