@@ -49,19 +49,22 @@ pub fn fetch_all(
     })
 }
 
-/// Brings one URL into memory, for metadata that is verified by other means.
-pub fn fetch_bytes(url: &str, options: &FetchOptions) -> Result<Vec<u8>, FetchError> {
-    fetch_bytes_until(url, options, &AtomicBool::new(false))
+/// Brings one URL into memory, for metadata that is verified by other means; at most `limit` bytes, so that no server
+/// decides how much memory is used.
+pub fn fetch_bytes(url: &str, limit: u64, options: &FetchOptions) -> Result<Vec<u8>, FetchError> {
+    fetch_bytes_until(url, limit, options, &AtomicBool::new(false))
 }
 
 /// Like [`fetch_bytes`], and ends soon after the flag is set.
 pub fn fetch_bytes_until(
     url: &str,
+    limit: u64,
     options: &FetchOptions,
     cancel: &AtomicBool,
 ) -> Result<Vec<u8>, FetchError> {
     let nothing = Hasher::new(Algorithm::Sha256).finish();
-    let request = FetchRequest::new(url, nothing);
+    let mut request = FetchRequest::new(url, nothing);
+    request.size = Some(limit);
     let runtime = runtime(&mut Builder::new_current_thread())
         .map_err(|reason| setup_error(&request, &reason))?;
     let (events, _) = unbounded_channel();

@@ -25,6 +25,10 @@ const ADMITTED_PER_JOB: usize = 4;
 /// each such try lasts for the whole patience.
 const SILENT_TRIES: usize = 3;
 
+/// How many silent tries in a row, over all files, end a host: so many for each file that it may be asked for at once.
+/// Without this, hundreds of files would each wait for it in vain.
+const SILENT_TRIES_OF_HOST: usize = SILENT_TRIES;
+
 /// What all files of a run share.
 pub(crate) struct Shared {
     pub(crate) options: FetchOptions,
@@ -32,6 +36,8 @@ pub(crate) struct Shared {
     admitted: Semaphore,
     jobs: Arc<Semaphore>,
     hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
+    /// For each host, tries in a row that it said nothing to.
+    silent: Mutex<HashMap<String, usize>>,
     events: UnboundedSender<FetchEvent>,
 }
 
@@ -48,6 +54,7 @@ impl Shared {
             admitted: Semaphore::new(options.jobs.get() * ADMITTED_PER_JOB),
             jobs: Arc::new(Semaphore::new(options.jobs.get())),
             hosts: Mutex::default(),
+            silent: Mutex::default(),
             events,
             options: options.clone(),
         }
@@ -68,6 +75,23 @@ impl Shared {
             _host: semaphore.acquire_owned().await.expect(OPEN),
             _job: Arc::clone(&self.jobs).acquire_owned().await.expect(OPEN),
         }
+    }
+
+    /// Notes whether a host had anything to say to a try.
+    fn note(&self, host: String, was_silent: bool) {
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        if was_silent {
+            *silent.entry(host).or_default() += 1;
+        } else {
+            silent.remove(&host);
+        }
+    }
+
+    /// Whether a host has been silent for so long that it is not asked again.
+    fn is_given_up(&self, host: &str) -> bool {
+        let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = SILENT_TRIES_OF_HOST * self.options.per_host.get();
+        silent.get(host).is_some_and(|tries| *tries >= limit)
     }
 
     fn emit(&self, event: FetchEvent) {
@@ -198,7 +222,11 @@ impl FileFetch<'_> {
             let shown = without_password(url);
             tries += 1;
             let length = sink.length();
-            let failure = match self.try_once(url, &shown, sink, &finish).await {
+            let outcome = self.try_once(url, &shown, sink, &finish).await;
+            let was_silent = matches!(&outcome, Err(failure)
+                if matches!(failure.error, FetchError::Stalled { .. }) && sink.length() == length);
+            self.shared.note(host(url), was_silent);
+            let failure = match outcome {
                 Ok(()) => return Ok((sink.length(), shown)),
                 Err(failure) => failure,
             };
@@ -206,8 +234,6 @@ impl FileFetch<'_> {
                 return Err(failure.error);
             }
             let is_round_over = mirrors.blame(failure.blame);
-            let was_silent =
-                matches!(failure.error, FetchError::Stalled { .. }) && sink.length() == length;
             silent = if was_silent { silent + 1 } else { 0 };
             if mirrors.current().is_none()
                 || tries >= self.shared.options.tries.get()
@@ -239,6 +265,16 @@ impl FileFetch<'_> {
         finish: &impl Fn(&Self, &mut S, &str) -> Result<(), FetchError>,
     ) -> Result<(), Failure> {
         let _turn = self.shared.turn(url).await;
+        if self.shared.is_given_up(&host(url)) {
+            let patience = self.shared.options.speed_limit;
+            let error = FetchError::Stalled {
+                url: shown.to_owned(),
+                received: sink.length(),
+                bytes_per_second: patience.bytes_per_second,
+                seconds: patience.patience.as_secs(),
+            };
+            return Err(Failure::new(error, Blame::Mirror));
+        }
         let went_on = sink.length() > 0;
         self.transfer(url, shown, sink).await?;
         let Err(error) = finish(self, sink, shown) else {

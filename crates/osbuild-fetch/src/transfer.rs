@@ -112,7 +112,7 @@ impl Transfer<'_> {
         match tokio::time::timeout(patience, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(self.request_failure(&error)),
-            Err(_) => Err(self.stalled(offset)),
+            Err(_) => Err(self.stalled(offset, patience)),
         }
     }
 
@@ -146,7 +146,7 @@ impl Transfer<'_> {
                 Err(_) => {}
             }
             if watch.is_stalled(arrived, Instant::now()) {
-                return Err(self.stalled(sink.length()));
+                return Err(self.stalled(sink.length(), self.speed_limit.patience));
             }
         }
     }
@@ -182,12 +182,12 @@ impl Transfer<'_> {
         Failure::new(error, Blame::Nobody)
     }
 
-    fn stalled(&self, received: u64) -> Failure {
+    fn stalled(&self, received: u64, waited: Duration) -> Failure {
         let error = FetchError::Stalled {
             url: self.shown.to_owned(),
             received,
             bytes_per_second: self.speed_limit.bytes_per_second,
-            seconds: self.speed_limit.patience.as_secs(),
+            seconds: waited.as_secs(),
         };
         Failure::new(error, Blame::Nobody)
     }

@@ -19,6 +19,8 @@ use osbuild_testing::private_mounts::in_private_mounts;
 use osbuild_testing::server::{Answer, Server};
 
 const MIB: usize = 1 << 20;
+/// More than any test brings into memory.
+const LIMIT: u64 = 16 << 20;
 
 /// Bytes that compress badly and differ by seed.
 fn content(size: usize, seed: u64) -> Vec<u8> {
@@ -183,7 +185,7 @@ fn a_missing_file_is_asked_for_once() {
 fn a_server_that_is_not_there_is_tried_ten_times() {
     // Nobody listens on the port of a server that has ended.
     let url = Server::start().unwrap().url("/file");
-    let error = fetch_bytes(&url, &options()).unwrap_err();
+    let error = fetch_bytes(&url, LIMIT, &options()).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(
@@ -353,6 +355,40 @@ fn a_server_that_stays_silent_is_given_up_soon() {
         "{error}"
     );
     assert_eq!(setting.ranges().len(), 4);
+}
+
+#[test]
+fn a_silent_host_is_given_up_for_all_its_files() {
+    let setting = Setting::new(1, |_| vec![Answer::Silence]);
+    let requests: Vec<FetchRequest> = (0..60_u64)
+        .map(|seed| FetchRequest::new(setting.server.url("/file"), checksum(&content(8, seed * 2))))
+        .collect();
+    let options = FetchOptions {
+        connect_timeout: Duration::from_millis(100),
+        speed_limit: SpeedLimit {
+            bytes_per_second: 1000,
+            patience: Duration::from_millis(200),
+        },
+        per_host: NonZeroUsize::new(4).unwrap(),
+        ..options()
+    };
+    let results = fetch(&requests, setting.cache.path(), &options);
+    assert!(results.iter().all(Result::is_err));
+    // Three times for each file that may be under way, and those that were when the last of them ended.
+    let asked = setting.ranges().len();
+    assert!((12..=16).contains(&asked), "{asked}");
+}
+
+#[test]
+fn what_is_brought_into_memory_has_a_limit() {
+    let setting = Setting::new(MIB, |file| vec![Answer::File(file)]);
+    let url = setting.server.url("/file");
+    assert!(fetch_bytes(&url, MIB as u64, &options()).unwrap() == setting.file);
+    let error = fetch_bytes(&url, MIB as u64 - 1, &options()).unwrap_err();
+    assert!(
+        error.to_string().contains("or longer, not 1048575"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -565,7 +601,8 @@ fn cancelling_ends_soon_and_leaves_nothing() {
     assert!(start.elapsed() < Duration::from_secs(5));
     setting.assert_cache_empty();
 
-    let error = fetch_bytes_until(&setting.server.url("/file"), &options(), &cancel).unwrap_err();
+    let error =
+        fetch_bytes_until(&setting.server.url("/file"), LIMIT, &options(), &cancel).unwrap_err();
     assert!(matches!(error, FetchError::Cancelled { .. }));
 }
 
@@ -584,9 +621,9 @@ fn metadata_comes_into_memory() {
     let setting = Setting::new(MIB, |file| {
         vec![Answer::EndAfter(file.clone(), 1000), Answer::File(file)]
     });
-    let bytes = fetch_bytes(&setting.server.url("/file"), &options()).unwrap();
+    let bytes = fetch_bytes(&setting.server.url("/file"), LIMIT, &options()).unwrap();
     assert!(bytes == setting.file);
-    let error = fetch_bytes(&setting.server.url("/missing"), &options()).unwrap_err();
+    let error = fetch_bytes(&setting.server.url("/missing"), LIMIT, &options()).unwrap_err();
     assert!(error.is_not_found());
 }
 
@@ -600,8 +637,8 @@ fn files_of_this_machine_have_urls_too() {
     let mut request = setting.request();
     request.urls = vec![url.clone()];
     setting.assert_fetched(&fetch_one(request, setting.cache.path()).unwrap());
-    assert!(fetch_bytes(&url, &options()).unwrap() == setting.file);
-    let error = fetch_bytes("file:///no/such/file", &options()).unwrap_err();
+    assert!(fetch_bytes(&url, LIMIT, &options()).unwrap() == setting.file);
+    let error = fetch_bytes("file:///no/such/file", LIMIT, &options()).unwrap_err();
     assert!(error.to_string().contains("No such file"), "{error}");
 }
 
@@ -616,7 +653,10 @@ fn a_proxy_is_asked_instead_of_the_host() {
             proxy: Proxy::Url(spelling.to_owned()),
             ..options()
         };
-        assert_eq!(fetch_bytes(url, &options).unwrap(), b"from the proxy");
+        assert_eq!(
+            fetch_bytes(url, LIMIT, &options).unwrap(),
+            b"from the proxy"
+        );
     }
 }
 
@@ -624,7 +664,9 @@ fn a_proxy_is_asked_instead_of_the_host() {
 fn passwords_do_not_get_into_errors() {
     let server = Server::start().unwrap();
     let url = server.url("/file").replace("http://", "http://me:secret@");
-    let error = fetch_bytes(&url, &options()).unwrap_err().to_string();
+    let error = fetch_bytes(&url, LIMIT, &options())
+        .unwrap_err()
+        .to_string();
     assert!(
         !error.contains("secret") && error.contains("me@"),
         "{error}"
@@ -655,7 +697,7 @@ fn a_name_on_this_machine_is_resolved_without_the_c_library() {
         .server
         .url("/file")
         .replace("127.0.0.1", "localhost");
-    assert!(fetch_bytes(&url, &options()).unwrap() == setting.file);
+    assert!(fetch_bytes(&url, LIMIT, &options()).unwrap() == setting.file);
 }
 
 /// Mounts an empty ext4 of so many MiB and hands over its directory.

@@ -65,7 +65,7 @@ impl Mirror {
 }
 
 impl Download for Mirror {
-    fn download(&self, url: &str) -> Result<Option<Vec<u8>>> {
+    fn download(&self, url: &str, _limit: u64) -> Result<Option<Vec<u8>>> {
         if !url.starts_with(BASE) {
             bail!("the test has no {url}");
         }
@@ -541,6 +541,45 @@ fn a_remembered_state_that_nobody_vouches_for_any_more_is_forgotten() {
     setup.publish(".xz", xz(PACKAGES), "");
     let (_, state) = setup.load_with_state().unwrap();
     assert_eq!(state.date.as_deref(), Some("Thu, 01 Jan 2026 00:00:00 UTC"));
+}
+
+#[test]
+fn a_release_of_another_suite_is_refused_and_forgotten() {
+    let mut setup = Setup::new();
+    let url = format!("{BASE}/dists/stable/InRelease");
+    let other = release(".xz", &xz(PACKAGES), "")
+        .replace("Suite: stable", "Suite: testing")
+        .replace("Codename: trixie", "Codename: forky")
+        .replace("Thu, 01 Jan 2026", "Fri, 02 Jan 2026");
+    let signed = sign_inline(&setup.key, &other);
+    setup.mirror.put("InRelease", signed.clone());
+    let error = setup.error();
+    assert!(
+        error.starts_with(&format!(
+            "{url} is the release file of `testing` (`forky`), not of `stable`"
+        )),
+        "{error}"
+    );
+    // Nor is it taken for a newer state of this one, should it have got among what is remembered.
+    setup.publish(".xz", xz(PACKAGES), "");
+    setup.load().unwrap();
+    let remembered = setup.directory.path().join("cache/releases");
+    let remembered = fs_err::read_dir(remembered)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    fs_err::write(remembered.path(), signed).unwrap();
+    let (_, state) = setup.load_with_state().unwrap();
+    assert_eq!(state.date.as_deref(), Some("Thu, 01 Jan 2026 00:00:00 UTC"));
+    // Both of its names are good, and so is a directory of it.
+    let good = setup.mirror.files[&url].clone();
+    for suite in ["trixie", "trixie/updates"] {
+        setup.repository.suite = suite.to_owned();
+        let url = format!("{BASE}/dists/{suite}/InRelease");
+        setup.mirror.files.insert(url, good.clone());
+        setup.load().unwrap();
+    }
 }
 
 #[test]

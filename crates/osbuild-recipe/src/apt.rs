@@ -326,11 +326,11 @@ fn fetch_by(proxy: Option<&str>) -> FetchDownload {
 }
 
 impl Download for ByScheme {
-    fn download(&self, url: &str) -> Result<Option<Vec<u8>>> {
+    fn download(&self, url: &str, limit: u64) -> Result<Option<Vec<u8>>> {
         if url.starts_with("https:") {
-            self.https.download(url)
+            self.https.download(url, limit)
         } else {
-            self.http.download(url)
+            self.http.download(url, limit)
         }
     }
 }

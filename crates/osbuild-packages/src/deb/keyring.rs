@@ -17,14 +17,10 @@ use pgp::{
 /// Where apt looks for keys when a source names none.
 const TRUSTED_FILE: &str = "etc/apt/trusted.gpg";
 const TRUSTED_DIRECTORY: &str = "etc/apt/trusted.gpg.d";
-/// Where distributions put the keys of their own archives.
+/// Where packages put keyrings; apt uses one of them only for sources that name it.
 const SHARED_DIRECTORY: &str = "usr/share/keyrings";
-/// Distributions' own keyrings are named so; vendors' keys in the same directory are not trusted for everything.
-const ARCHIVE_KEYRING_SUFFIXES: [&str; 3] = [
-    "-archive-keyring.gpg",
-    "-archive-keyring.pgp",
-    "-archive-keyring.asc",
-];
+/// The kinds of keyring files.
+const KEYRING_SUFFIXES: [&str; 3] = [".gpg", ".pgp", ".asc"];
 
 /// Keys and the files they came from.
 #[derive(Debug, Clone, Default)]
@@ -152,7 +148,9 @@ fn without_trust(packets: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// The keyring files that are trusted when nothing else is named.
+/// The keyring files that are trusted when nothing else is named: apt's own, and that of the archive which the system
+/// below `root` came from (`debian-archive-keyring`, `ubuntu-archive-keyring`). Vendors' keyrings stand beside the
+/// latter under like names; their keys are good for their own repositories only.
 pub fn default_keyring_files(root: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let trusted = root.join(TRUSTED_FILE);
@@ -163,11 +161,26 @@ pub fn default_keyring_files(root: &Path) -> Result<Vec<PathBuf>> {
         &root.join(TRUSTED_DIRECTORY),
         &[".gpg", ".asc"],
     )?);
-    files.extend(files_ending_with(
-        &root.join(SHARED_DIRECTORY),
-        &ARCHIVE_KEYRING_SUFFIXES,
-    )?);
+    if let Some(distribution) = distribution(root) {
+        let own = KEYRING_SUFFIXES.map(|suffix| {
+            let name = format!("{distribution}-archive-keyring{suffix}");
+            root.join(SHARED_DIRECTORY).join(name)
+        });
+        files.extend(own.into_iter().filter(|file| file.exists()));
+    }
     Ok(files)
+}
+
+/// The `ID` of `os-release(5)`, if it can be part of a file's name.
+fn distribution(root: &Path) -> Option<String> {
+    let description = fs_err::read_to_string(root.join("etc/os-release")).ok()?;
+    let id = description
+        .lines()
+        .find_map(|line| line.strip_prefix("ID="))?;
+    let id = id.trim().trim_matches(['"', '\'']);
+    id.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        .then(|| id.to_owned())
 }
 
 fn files_ending_with(directory: &Path, suffixes: &[&str]) -> Result<Vec<PathBuf>> {
@@ -190,4 +203,39 @@ fn files_ending_with(directory: &Path, suffixes: &[&str]) -> Result<Vec<PathBuf>
     }
     files.sort();
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keyrings_of_vendors_are_not_trusted_for_everything() {
+        let root = tempfile::tempdir().unwrap();
+        let put = |path: &str, content: &str| {
+            let file = root.path().join(path);
+            fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+            fs_err::write(file, content).unwrap();
+        };
+        put("etc/apt/trusted.gpg.d/own.asc", "key");
+        put("etc/apt/trusted.gpg.d/note.txt", "none");
+        for name in ["debian", "docker", "ubuntu"] {
+            put(
+                &format!("usr/share/keyrings/{name}-archive-keyring.gpg"),
+                "key",
+            );
+        }
+        let names = || {
+            let files = default_keyring_files(root.path()).unwrap();
+            let names = files
+                .iter()
+                .map(|file| file.file_name().unwrap().to_owned());
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(names(), ["own.asc"]);
+        put("etc/os-release", "NAME=x\nID=\"debian\"\n");
+        assert_eq!(names(), ["own.asc", "debian-archive-keyring.gpg"]);
+        put("etc/os-release", "ID=../keyrings/docker\n");
+        assert_eq!(names(), ["own.asc"]);
+    }
 }

@@ -96,6 +96,27 @@ impl Release {
         self.date
     }
 
+    /// Checks that the release is the one that was asked for: a signature is as good for another suite of the same
+    /// distribution, so a mirror could answer with any. Names are compared as apt does it (`metaIndex::CheckDist`),
+    /// which only warns.
+    ///
+    /// # Errors
+    /// The release calls itself something else. One that has no name may have any.
+    pub(super) fn check_suite(&self, url: &str, suite: &str) -> Result<()> {
+        let is_mine = |name: &str| name == self.suite || name == self.codename;
+        // `bookworm/updates` is a directory of the suite `bookworm`.
+        let upper = suite.rsplit_once('/').map_or(suite, |(upper, _)| upper);
+        if is_mine(suite) || is_mine(upper) || (self.suite.is_empty() && self.codename.is_empty()) {
+            return Ok(());
+        }
+        bail!(
+            "{url} is the release file of `{}` (`{}`), not of `{suite}`: the mirror is broken or tampered with, \
+             or the suite has another name",
+            self.suite,
+            self.codename,
+        )
+    }
+
     /// Checks that the release is neither from the future nor past its end.
     pub(super) fn check_date(&self, url: &str, now: SystemTime) -> Result<()> {
         if let Some(made) = self.date.filter(|&made| made > now + CLOCK_DIFFERENCE) {

@@ -68,7 +68,7 @@ impl Repository {
         }
     }
 
-    fn is_flat(&self) -> bool {
+    pub(super) fn is_flat(&self) -> bool {
         self.suite.ends_with('/')
     }
 
@@ -234,7 +234,7 @@ impl OpenRepository {
         }
         let base = repository.release_url();
         let keyring = repository.read_keyring(options.keyring_root)?;
-        let signed = SignedRelease::fetch(&base, &keyring, repository.check_valid_until, options)?;
+        let signed = SignedRelease::fetch(&base, repository, &keyring, options)?;
         check_offer(repository, &signed.release, architecture, &signed.url)?;
         let indices = index_paths(repository, &signed.release, architecture);
         Ok(Some(Self {
@@ -394,12 +394,12 @@ fn download_index(
         .map_or(String::new(), |(directory, _)| format!("{directory}/"));
     let hashed = format!("{base}/{directory}by-hash/SHA256/{}", file.sha256);
     if by_hash
-        && let Some(content) = download.download(&hashed)?
+        && let Some(content) = download.download(&hashed, file.size)?
         && index_cache::is_listed(&content, file)
     {
         return Ok(content);
     }
-    let Some(content) = download.download(url)? else {
+    let Some(content) = download.download(url, file.size)? else {
         bail!(
             "{url} does not exist, but the release file lists it; the mirror is being updated or broken"
         );

@@ -15,8 +15,15 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result, bail};
 
 use super::{
-    date, index_cache, keyring::Keyring, release::Release, repository::LoadOptions, signature,
+    date, index_cache,
+    keyring::Keyring,
+    release::Release,
+    repository::{LoadOptions, Repository},
+    signature,
 };
+
+/// No release file is longer: those of the largest archives have a few hundred kilobytes.
+const SIZE_LIMIT: u64 = 16 << 20;
 
 /// A release file whose signature is good.
 pub(super) struct SignedRelease {
@@ -34,17 +41,26 @@ impl SignedRelease {
     /// answers with an older one, as apt does. A mirror may be behind others of its name; only an attacker replays.
     pub(super) fn fetch(
         base: &str,
+        repository: &Repository,
         keyring: &Keyring,
-        check_dates: bool,
         options: &LoadOptions<'_>,
     ) -> Result<Self> {
+        let check_dates = repository.check_valid_until;
+        let check_suite = |found: &Self| {
+            if repository.is_flat() {
+                return Ok(());
+            }
+            found.release.check_suite(&found.url, &repository.suite)
+        };
         let fetched = Self::download(base, keyring, options)?;
+        check_suite(&fetched)?;
         if check_dates {
             fetched.release.check_date(&fetched.url, options.now)?;
         }
         if check_dates
             && let Some(newer) = Memory::new(options.cache, base)
                 .recall(base, keyring, options.now)
+                .filter(|seen| check_suite(seen).is_ok())
                 .filter(|seen| seen.release.date() > fetched.release.date())
         {
             let date = |release: &Self| release.release.date().map(date::format);
@@ -67,16 +83,19 @@ impl SignedRelease {
 
     fn download(base: &str, keyring: &Keyring, options: &LoadOptions<'_>) -> Result<Self> {
         let inline = format!("{base}/InRelease");
-        if let Some(content) = options.download.download(&inline)? {
+        if let Some(content) = options.download.download(&inline, SIZE_LIMIT)? {
             return Self::verified(inline, content, None, keyring, options.now);
         }
         let url = format!("{base}/Release");
-        let Some(content) = options.download.download(&url)? else {
+        let Some(content) = options.download.download(&url, SIZE_LIMIT)? else {
             bail!(
                 "there is neither {inline} nor a `Release` beside it; check the address and the suite"
             );
         };
-        let Some(detached) = options.download.download(&format!("{url}.gpg"))? else {
+        let Some(detached) = options
+            .download
+            .download(&format!("{url}.gpg"), SIZE_LIMIT)?
+        else {
             return Err(signature::SignatureError::Missing { file: url }.into());
         };
         Self::verified(url, content, Some(detached), keyring, options.now)
