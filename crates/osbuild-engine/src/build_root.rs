@@ -17,7 +17,7 @@ use osbuild_sandbox::build_root::{BuildRootRequest, KERNEL_COMMAND_LINE, Program
 use osbuild_sandbox::{
     CancelToken, CapabilitySet, DeviceDirectory, Executor, Limits, build_root_spec,
 };
-use osbuild_store::{Object, Ownership, Store, TemporaryDirectory};
+use osbuild_store::{Object, Ownership, Store, TemporaryDirectory, Top};
 
 /// The name under which the built-in runner prepares a root.
 const RUNNER: &str = "org.osbuild.linux";
@@ -212,7 +212,8 @@ impl BuildRoot {
     pub(crate) fn copy_into(&self, world: &StageWorld) -> Result<()> {
         for name in ["etc", "var"] {
             let template = self.template.path().join(name);
-            osbuild_store::export(&template, &world.place(name), Ownership::Preserve)?;
+            let place = world.place(name);
+            osbuild_store::export(&template, &place, Ownership::Preserve, Top::OfTree)?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use indexmap::IndexMap;
 use osbuild_manifest::manifest::{Manifest, Origin, StageId, Version};
 use osbuild_sandbox::CancelToken;
-use osbuild_store::Store;
+use osbuild_store::{Store, Top};
 
 use crate::build_root::{BuildRoots, SandboxShare};
 use crate::event::{Event, Observer};
@@ -77,6 +77,8 @@ pub struct ExportRequest {
     pub pipeline: String,
     /// The directory that its content is copied to.
     pub destination: PathBuf,
+    /// What becomes of that directory's own attributes.
+    pub top: Top,
 }
 
 /// What the store has of a manifest's results, by id.
@@ -443,7 +445,7 @@ fn export_all(
             .iter()
             .any(|(_, later)| manifest.pipelines[*later].id() == Some(id));
         let next = if comes_again { Use::Again } else { Use::Last };
-        export(&object, &wanted.destination, next)?;
+        export(&object, wanted, next)?;
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::export::Ownership;
+use crate::export::{Ownership, Top};
 use crate::parallel::in_parallel;
 use crate::survey::OVERLAY_ATTRIBUTES;
 
@@ -33,6 +33,8 @@ pub(crate) struct CopyOptions {
     pub(crate) ownership: Ownership,
     /// Whether the copies may share blocks with what they are copies of.
     pub(crate) blocks: Blocks,
+    /// What becomes of the attributes of the target itself.
+    pub(crate) top: Top,
 }
 
 /// What becomes of the blocks of files.
@@ -184,6 +186,9 @@ impl Copier {
             .unzip();
         self.copy_hard_links(hard_links.into_iter().flatten())?;
         for directory in directories.into_iter().flatten() {
+            if self.options.top == Top::AsItIs && directory == Path::new(".") {
+                continue;
+            }
             let from = open_directory(self.source.as_fd(), &directory)?;
             let to = open_directory(self.target.as_fd(), &directory)?;
             let status = fstat(&from)?;

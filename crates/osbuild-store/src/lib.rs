@@ -52,7 +52,7 @@ mod walk;
 pub use access::{AccessError, ReadAccess, WriteAccess};
 pub use accounting::replace_file;
 pub use digests::Verified;
-pub use export::{Ownership, export, export_by_moving};
+pub use export::{Ownership, Top, export, export_by_moving};
 pub use inventory::{CacheEntry, EntryKind, PastStep, Prune};
 pub use object::Object;
 pub use remove_tree::remove_tree;

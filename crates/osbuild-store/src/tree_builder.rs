@@ -14,7 +14,7 @@ use crate::accounting;
 use crate::clamp;
 use crate::commit::{commit_object, commit_step};
 use crate::copy::{Blocks, CopyOptions, copy_tree};
-use crate::export::Ownership;
+use crate::export::{Ownership, Top};
 use crate::inventory::failed_tree_name;
 use crate::layers::{MAXIMUM_LAYERS, WritableView};
 use crate::object::Object;
@@ -415,6 +415,7 @@ fn copying(store: &Store) -> Result<CopyOptions> {
             Snapshotter::Copy => Blocks::Copied,
             Snapshotter::Overlay | Snapshotter::Reflink => Blocks::Shared,
         },
+        top: Top::OfTree,
     })
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use osbuild_store::{
-    MaximumSize, Ownership, Store, StoreOptions, TreeBuilder, export, remove_tree,
+    MaximumSize, Ownership, Store, StoreOptions, Top, TreeBuilder, export, remove_tree,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -391,7 +391,7 @@ fn exporting_merges_and_replaces() {
     fs_err::write(target.join("sub/kept"), "kept").unwrap();
     fs_err::write(target.join("file"), "longer than before").unwrap();
     for _ in 0..2 {
-        export(&object.tree(), &target, Ownership::Caller).unwrap();
+        export(&object.tree(), &target, Ownership::Caller, Top::OfTree).unwrap();
         assert_eq!(names(&target), ["file", "link", "sub"]);
         assert_eq!(fs_err::read(target.join("file")).unwrap(), b"xxx");
         assert_eq!(names(&target.join("sub")), ["inner", "kept"]);

@@ -17,6 +17,7 @@ use osbuild_engine::step_cache::StepPolicy;
 use osbuild_manifest::manifest::Manifest;
 use osbuild_manifest::validate::validate;
 use osbuild_recipe::OutputFormat;
+use osbuild_store::Top;
 
 use crate::build_record::{BegunBy, BuildRecord};
 use crate::command_line::{
@@ -240,12 +241,17 @@ pub(crate) fn recipe_work(
     let exports = compiled
         .exports
         .iter()
-        .map(|export| ExportRequest {
-            pipeline: export.pipeline.clone(),
-            destination: match export.format {
-                OutputFormat::Directory => output.join(&export.file_name),
-                _ => output.to_owned(),
-            },
+        .map(|export| {
+            // A file lies in the user's directory; a tree is one.
+            let (destination, top) = match export.format {
+                OutputFormat::Directory => (output.join(&export.file_name), Top::OfTree),
+                _ => (output.to_owned(), Top::AsItIs),
+            };
+            ExportRequest {
+                pipeline: export.pipeline.clone(),
+                destination,
+                top,
+            }
         })
         .collect();
     let results = compiled.exports.iter();
@@ -295,8 +301,14 @@ fn work_of_manifest(arguments: &BuildArguments, catalog: &ModuleCatalog) -> Resu
             } else {
                 export_destination(&arguments.output, &pipeline)?
             };
+            let top = if is_single && destination.exists() {
+                Top::AsItIs
+            } else {
+                Top::OfTree
+            };
             Ok(ExportRequest {
                 destination,
+                top,
                 pipeline,
             })
         })

@@ -20,7 +20,7 @@ use osbuild_manifest::manifest::{Manifest, StageId, Version};
 use osbuild_manifest::validate::{errors_value, validate};
 use osbuild_manifest::value::Value;
 use osbuild_sandbox::descriptor;
-use osbuild_store::Store;
+use osbuild_store::{Store, Top};
 
 use crate::build_record::{BegunBy, BuildRecord, Remembered};
 use crate::command_line::{ManifestArguments, OnFailure};
@@ -323,6 +323,7 @@ fn export_requests(arguments: &ManifestArguments) -> Result<Vec<ExportRequest>, 
         .into_iter()
         .map(|word| {
             Ok(ExportRequest {
+                top: Top::OfTree,
                 pipeline: word.clone(),
                 destination: export_destination(directory, word)?,
             })

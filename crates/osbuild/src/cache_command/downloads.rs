@@ -9,7 +9,7 @@ use clap::Args;
 use fs_err as fs;
 use osbuild_fetch::{Checksum, Hasher};
 use osbuild_manifest::value::Value;
-use osbuild_store::{Ownership, Store, StoreOptions, export as copy_tree};
+use osbuild_store::{Ownership, Store, StoreOptions, Top, export as copy_tree};
 
 /// The kind of downloads that are files named by their checksums.
 const FILES: &str = "org.osbuild.files";
@@ -73,6 +73,7 @@ pub(super) fn export(store: &Store, arguments: &ExportArguments) -> Result<()> {
             &store.downloads_dir(),
             &target.downloads_dir(),
             Ownership::Preserve,
+            Top::OfTree,
         );
     }
     let (from, to) = (
