@@ -16,6 +16,9 @@ const UNITS: [(&str, u64); 5] = [
 pub struct Size(u64);
 
 impl Size {
+    /// More than this no ext4 holds, be it in the image or the one that the image is made on.
+    const MAXIMUM: Self = Self(16 << 40);
+
     /// One mebibyte, on which partitions are aligned.
     pub const MEBIBYTE: Self = Self(1 << 20);
 
@@ -39,9 +42,13 @@ impl Size {
         let Some((_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
             return Err(unit_advice(number, unit));
         };
-        scale(number, *factor)
+        let size = scale(number, *factor)
             .map(Self)
-            .ok_or_else(|| "write a number and a unit, like `512 MiB` or `1.5 GiB`".to_owned())
+            .ok_or_else(|| "write a number and a unit, like `512 MiB` or `1.5 GiB`".to_owned())?;
+        if size > Self::MAXIMUM {
+            return Err(format!("the most that can be is {}", Self::MAXIMUM));
+        }
+        Ok(size)
     }
 }
 
@@ -116,6 +123,7 @@ mod tests {
                 "99999999999 TiB",
                 "write a number and a unit, like `512 MiB` or `1.5 GiB`",
             ),
+            ("16777215 TiB", "the most that can be is 16 TiB"),
             (
                 "5",
                 "write a number and a unit, like `512 MiB` or `1.5 GiB`",

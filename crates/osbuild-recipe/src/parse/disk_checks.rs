@@ -10,6 +10,8 @@ use crate::size::Size;
 const TABLE_SPACE: Size = Size::mebibytes(2);
 /// Primary partitions of an MBR.
 const MAXIMUM_MBR_PARTITIONS: usize = 4;
+/// Entries of a GPT as every tool makes them.
+const MAXIMUM_GPT_PARTITIONS: usize = 128;
 
 /// Reports every contradiction at the partition that makes it.
 pub(super) fn check(disk: &Disk, place: Place, problems: &mut Problems) {
@@ -23,6 +25,13 @@ pub(super) fn check(disk: &Disk, place: Place, problems: &mut Problems) {
             RecipeError::new(place, "an MBR has room for four partitions only")
                 .hint("write `table: gpt`"),
         );
+    }
+    if disk.partitions.len() > MAXIMUM_GPT_PARTITIONS {
+        let message = format!(
+            "a GPT has room for {MAXIMUM_GPT_PARTITIONS} partitions, not {}",
+            disk.partitions.len()
+        );
+        problems.add(RecipeError::new(place, message));
     }
 }
 

@@ -12,7 +12,7 @@ mod xfs;
 use std::fs::File;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use osbuild_stage_api::{StageContext, StageModule, TreeRoot};
 use rustix::fs::OFlags;
 use serde_json::json;
@@ -114,6 +114,13 @@ fn fillings<'a>(options: &'a Options, tree: &TreeRoot) -> Result<Vec<Option<Fill
 fn lay_out(options: &Options, fillings: &[Option<Filling<'_>>]) -> Result<Layout> {
     let mut wanted = Vec::new();
     for (index, (partition, filling)) in options.partitions.iter().zip(fillings).enumerate() {
+        ensure!(
+            partition.free <= layout::SIZE_MAX,
+            "partition {} is to have {} free bytes; {} are the most",
+            index + 1,
+            partition.free,
+            layout::SIZE_MAX
+        );
         let size = match (partition.size, filling) {
             (Some(size), _) => size,
             (None, Some(filling)) => fit(filling, partition.free)

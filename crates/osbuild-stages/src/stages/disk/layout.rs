@@ -8,6 +8,8 @@ use crate::shared::filesystem::extent::Extent;
 /// Entries of a GPT, as every tool makes them: firmware may count on no fewer.
 pub(super) const GPT_ENTRIES: u64 = 128;
 const GPT_ENTRY_SIZE: u64 = 128;
+/// No disk image is larger: ext4 holds no larger file, and sums of such sizes stay far from where numbers end.
+pub(super) const SIZE_MAX: u64 = 16 << 40;
 
 /// What the placing depends on.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +45,15 @@ pub(super) fn place(geometry: Geometry, wanted: &[Wanted]) -> Result<Layout> {
     ensure!(
         alignment.is_multiple_of(sector_size),
         "the alignment {alignment} is no multiple of the sector size {sector_size}"
+    );
+    let lengths: u128 = wanted
+        .iter()
+        .map(|partition| u128::from(partition.size))
+        .sum();
+    let largest = lengths.max(u128::from(geometry.size.unwrap_or(0)));
+    ensure!(
+        largest <= u128::from(SIZE_MAX),
+        "a disk of {largest} bytes is too large: {SIZE_MAX} are the most"
     );
     let spare = geometry
         .size
@@ -185,5 +196,18 @@ mod tests {
             error.to_string(),
             "only one partition can grow to take the rest of the disk"
         );
+    }
+
+    #[test]
+    fn sizes_that_no_disk_has_are_refused() {
+        let message = "is too large: 17592186044416 are the most";
+        for (size, parts) in [
+            (None, vec![wanted(u64::MAX, false), wanted(1, false)]),
+            (None, vec![wanted(1 << 63, false), wanted(1 << 63, false)]),
+            (Some(u64::MAX / 512 * 512), vec![wanted(1, false)]),
+        ] {
+            let error = place(geometry(TableKind::Gpt, size), &parts).unwrap_err();
+            assert!(error.to_string().ends_with(message), "{error}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use gptman::{GPT, GPTPartitionEntry};
 use uuid::Uuid;
 
-use super::layout::Layout;
+use super::layout::{GPT_ENTRIES, Layout};
 use super::options::{Partition, TableKind};
 use crate::shared::filesystem::extent::Extent;
 
@@ -45,6 +45,11 @@ pub(super) fn write(disk: &File, table: Table<'_>) -> Result<()> {
 fn write_gpt(mut disk: &File, table: Table<'_>) -> Result<()> {
     let identifier = guid(table.uuid).context("reading the disk's GUID")?;
     let doing = "writing the partition table";
+    let count = table.partitions.len();
+    ensure!(
+        count as u64 <= GPT_ENTRIES,
+        "a GPT holds {GPT_ENTRIES} partitions, not {count}"
+    );
     // The library asks the reader how large the disk is.
     let mut gpt = GPT::new_from(&mut disk, table.sector_size, identifier).context(doing)?;
     for (index, (partition, extent)) in table
