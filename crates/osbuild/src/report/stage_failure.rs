@@ -114,6 +114,12 @@ const FULL: u64 = 32 << 20;
 /// What programs say of a full disk.
 const NO_SPACE: &str = "No space left on device";
 
+/// Whether a stage writes to file systems of its own, be it through devices or as `org.osbuild.disk` does it.
+fn fills_images(manifest: &Manifest, pipeline: &PipelineOutcome, stage: &StageOutcome) -> bool {
+    let defined = &manifest.pipelines[pipeline.pipeline].stages[stage.stage];
+    !defined.devices.is_empty() || stage.name == "org.osbuild.disk"
+}
+
 fn stage_failure(manifest: &Manifest, pipeline: &PipelineOutcome, stage: &StageOutcome) -> Failure {
     let name = &manifest.pipelines[pipeline.pipeline].name;
     let ending = match &stage.ending {
@@ -154,6 +160,10 @@ fn stage_failure(manifest: &Manifest, pipeline: &PipelineOutcome, stage: &StageO
             "the disk of the store has {} MiB left: {STORE_IS_FULL}",
             free >> 20
         )),
+        _ if stage.output.contains(NO_SPACE) && !fills_images(manifest, pipeline, stage) => failure
+            .with_hint(format!(
+                "the disk of the store has room again, since what failed was removed: {STORE_IS_FULL}"
+            )),
         _ if stage.output.contains(NO_SPACE) => failure.with_hint(
             "the disk of the store has room, so it is a file system that the stage fills that is full: \
              make the image larger",
