@@ -1,6 +1,6 @@
 //! Packages that a recipe needs without naming them: for what it configures, and to make its outputs.
 
-use crate::distribution::Architecture;
+use crate::distribution::{Architecture, Distribution};
 use crate::recipe::{Disk, FileSystemKind, OutputFormat, Recipe, Sudo};
 
 /// The locale that the C library brings along.
@@ -18,8 +18,7 @@ pub(crate) fn system_packages(recipe: &Recipe) -> Vec<String> {
     }
     let implied = implied_by_settings(recipe).into_iter();
     let disk = recipe.disk.as_ref();
-    let implied = implied
-        .chain(disk.map_or_else(Vec::new, |disk| implied_by_disk(disk, recipe.architecture)));
+    let implied = implied.chain(disk.map_or_else(Vec::new, |disk| implied_by_disk(disk, recipe)));
     names.extend(implied.map(str::to_owned));
     without_repetition(names)
 }
@@ -48,7 +47,7 @@ fn implied_by_settings(recipe: &Recipe) -> Vec<&'static str> {
     names
 }
 
-fn implied_by_disk(disk: &Disk, architecture: Architecture) -> Vec<&'static str> {
+fn implied_by_disk(disk: &Disk, recipe: &Recipe) -> Vec<&'static str> {
     let mut names = Vec::new();
     if disk.firmware.is_some() {
         names.push("systemd-sysv");
@@ -57,12 +56,16 @@ fn implied_by_disk(disk: &Disk, architecture: Architecture) -> Vec<&'static str>
         // Not essential since Debian 13.
         names.push("login");
         names.push("grub2-common");
+        if recipe.release.distribution() == Distribution::Ubuntu {
+            // Its kernels only recommend one, and nothing else finds a root by its UUID.
+            names.push("initramfs-tools");
+        }
     }
     if disk.has_bios() {
         names.push("grub-pc-bin");
     }
     if disk.has_uefi() {
-        names.push(grub_efi_package(architecture));
+        names.push(grub_efi_package(recipe.architecture));
     }
     names.extend(
         disk.file_systems()

@@ -91,6 +91,7 @@ pub(crate) mod pacman_mirrorlist_conf;
 pub(crate) mod pam_limits_conf;
 pub(crate) mod parted;
 pub(crate) mod pki_update_ca_trust;
+pub(crate) mod place;
 pub(crate) mod pwquality_conf;
 pub(crate) mod qemu;
 pub(crate) mod resolv_conf;

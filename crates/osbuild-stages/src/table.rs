@@ -98,6 +98,7 @@ pub static STAGES: &[StageModule] = &[
     stages::pam_limits_conf::STAGE,
     stages::parted::STAGE,
     stages::pki_update_ca_trust::STAGE,
+    stages::place::STAGE,
     stages::pwquality_conf::STAGE,
     stages::qemu::STAGE,
     stages::resolv_conf::STAGE,

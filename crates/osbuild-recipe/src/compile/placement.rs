@@ -1,4 +1,4 @@
-//! Stages that put files into a tree: directories, contents, links, then owners and modes.
+//! Stages that put files into a tree, and give them owners and modes.
 
 use std::collections::BTreeSet;
 
@@ -43,65 +43,44 @@ impl<'a> Placed<'a> {
 /// The stages that put things into the tree, none when there is nothing to put.
 pub(super) fn place(things: &[Placed<'_>], sources: &mut Sources) -> Vec<Value> {
     let mut stages = Vec::new();
-    stages.extend(directories(things));
-    stages.extend(contents(things, sources));
-    stages.extend(links(things));
+    stages.extend(entries(things, sources));
     // Modes come last: changing an owner takes set-id bits away.
     stages.extend(owners(things));
     stages.extend(modes(things));
     stages
 }
 
-fn directories(things: &[Placed<'_>]) -> Option<Value> {
-    let mut paths = BTreeSet::new();
-    for thing in things {
-        match thing.what {
-            What::Directory => paths.insert(thing.path),
-            _ => match thing.path.rsplit_once('/') {
-                Some((parent, _)) if !parent.is_empty() => paths.insert(parent),
-                _ => false,
-            },
-        };
-    }
-    let paths: Vec<Value> = paths
-        .into_iter()
-        .map(|path| json!({ "path": path, "parents": true, "exist_ok": true }))
-        .collect();
-    (!paths.is_empty()).then(|| stage("org.osbuild.mkdir", json!({ "paths": paths })))
-}
-
-fn contents(things: &[Placed<'_>], sources: &mut Sources) -> Option<Value> {
+/// Directories come first, from the top: what is put into one must not make it with other attributes.
+fn entries(things: &[Placed<'_>], sources: &mut Sources) -> Option<Value> {
     let mut references = BTreeSet::new();
-    let mut paths = Vec::new();
-    for thing in things {
-        if let What::Content(bytes) = thing.what {
-            let reference = sources.content(bytes);
-            paths.push(json!({
-                "from": format!("input://{INPUT}/{reference}"),
-                "to": format!("tree://{}", thing.path),
-                "remove_destination": true,
-            }));
-            references.insert(reference);
-        }
-    }
-    let inputs = json!({ INPUT: files_input(references) });
-    (!paths.is_empty())
-        .then(|| stage_with_inputs("org.osbuild.copy", inputs, json!({ "paths": paths })))
-}
-
-fn links(things: &[Placed<'_>]) -> Option<Value> {
-    let paths: Vec<Value> = things
+    let (directories, others): (Vec<_>, Vec<_>) = things
         .iter()
-        .filter_map(|thing| match thing.what {
-            What::Link(target) => Some(json!({
-                "target": target,
-                "link_name": format!("tree://{}", thing.path),
-                "symbolic": true,
-            })),
-            _ => None,
+        .partition(|thing| matches!(thing.what, What::Directory));
+    let entries: Vec<Value> = directories
+        .into_iter()
+        .chain(others)
+        .map(|thing| {
+            let path = thing.path;
+            match thing.what {
+                What::Directory => json!({ "path": path, "directory": true }),
+                What::Link(target) => json!({ "path": path, "link": target }),
+                What::Content(bytes) => {
+                    let reference = sources.content(bytes);
+                    let entry = json!({ "path": path, "content": &reference });
+                    references.insert(reference);
+                    entry
+                }
+            }
         })
         .collect();
-    (!paths.is_empty()).then(|| stage("org.osbuild.ln", json!({ "paths": paths })))
+    let options = json!({ "entries": entries });
+    (!entries.is_empty()).then(|| {
+        if references.is_empty() {
+            return stage("org.osbuild.place", options);
+        }
+        let inputs = json!({ INPUT: files_input(references) });
+        stage_with_inputs("org.osbuild.place", inputs, options)
+    })
 }
 
 fn modes(things: &[Placed<'_>]) -> Option<Value> {

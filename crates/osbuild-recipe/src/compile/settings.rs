@@ -118,7 +118,7 @@ fn host_keys_unit() -> String {
     "[Unit]\n\
      Description=Make the host keys of the SSH server\n\
      ConditionFileNotEmpty=!/etc/ssh/ssh_host_ed25519_key\n\
-     Before=ssh.service ssh.socket\n\
+     Before=ssh.service\n\
      \n\
      [Service]\n\
      Type=oneshot\n\

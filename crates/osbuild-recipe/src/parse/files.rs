@@ -18,11 +18,31 @@ const MODE_BITS: u32 = 0o7777;
 
 pub(super) fn files(section: &mut Section<'_>, problems: &mut Problems) -> Vec<FileEntry> {
     let mut seen = HashSet::new();
-    section
+    let files: Vec<FileEntry> = section
         .list("files", problems)
         .iter()
         .filter_map(|node| file(node, &mut seen, problems))
-        .collect()
+        .collect();
+    check_folders(&files, problems);
+    files
+}
+
+/// Nothing can lie below what is no folder.
+fn check_folders(files: &[FileEntry], problems: &mut Problems) {
+    for file in files {
+        let above = files.iter().find(|other| {
+            !matches!(other.content, Content::Directory)
+                && other.path != file.path
+                && is_at_or_below(&file.path, &other.path)
+        });
+        if let Some(above) = above {
+            let message = format!(
+                "`{}` can not lie in `{}`, which `files` makes no directory",
+                file.path, above.path
+            );
+            problems.add(RecipeError::new(file.place, message));
+        }
+    }
 }
 
 fn file(node: &Node, seen: &mut HashSet<String>, problems: &mut Problems) -> Option<FileEntry> {
@@ -73,9 +93,9 @@ fn file(node: &Node, seen: &mut HashSet<String>, problems: &mut Problems) -> Opt
     })
 }
 
-/// The folder that is mounted over a path when the system runs; `/var/run` is a link to one.
+/// The folder that is mounted over a path when the system runs; `/var/run` and `/var/lock` are links into one.
 fn hidden_by(path: &str) -> Option<&'static str> {
-    if is_at_or_below(path, "/var/run") {
+    if is_at_or_below(path, "/var/run") || is_at_or_below(path, "/var/lock") {
         return Some("/run");
     }
     MOUNTED_AT_RUN_TIME

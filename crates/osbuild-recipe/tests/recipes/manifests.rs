@@ -179,7 +179,11 @@ fn the_host_as_build_root_needs_no_packages() {
 fn an_own_file_replaces_an_implied_one() {
     let text = SMALL.replace("/etc/motd", "/etc/hosts");
     let text = manifest(&recipe(&text));
-    assert_eq!(text.matches("tree:///etc/hosts").count(), 1, "{text}");
+    assert_eq!(
+        text.matches("\"path\": \"/etc/hosts\"").count(),
+        1,
+        "{text}"
+    );
 }
 
 #[test]

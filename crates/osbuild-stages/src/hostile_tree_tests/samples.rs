@@ -533,6 +533,11 @@ pub(super) fn samples() -> Vec<Sample> {
             &["usr/lib/bootc/install/x.toml"],
         ),
         sample("org.osbuild.ostree.init", json!({"path": "/a/b"}), &["a/"]),
+        sample(
+            "org.osbuild.place",
+            json!({"entries": [{"path": "/etc/place", "link": "x"}, {"path": "/srv/place", "directory": true}]}),
+            &[],
+        ),
     ]
 }
 
