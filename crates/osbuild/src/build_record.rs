@@ -10,7 +10,7 @@ use osbuild_engine::execute::ExportRequest;
 use osbuild_engine::module_catalog::ModuleCatalog;
 use osbuild_fetch::{Algorithm, Hasher};
 use osbuild_manifest::manifest::{Manifest, StageId};
-use osbuild_store::{RememberedBuild, Store};
+use osbuild_store::{RememberedBuild, Store, Top};
 use serde::{Deserialize, Serialize};
 
 use crate::command_line::RepositoryArguments;
@@ -42,6 +42,8 @@ pub(crate) struct RecordedExport {
     pub(crate) pipeline: String,
     /// Where its content goes, an absolute path.
     pub(crate) destination: PathBuf,
+    /// Whether that directory's own attributes are left alone.
+    pub(crate) keeps_directory: bool,
 }
 
 /// A build as it was asked for.
@@ -133,6 +135,7 @@ impl BuildRecord {
                 Ok(RecordedExport {
                     pipeline: export.pipeline.clone(),
                     destination: absolute(&export.destination)?,
+                    keeps_directory: export.top == Top::AsItIs,
                 })
             })
             .collect::<Result<_>>()?;
@@ -222,6 +225,11 @@ impl BuildRecord {
         let exports = self.exports.iter().map(|export| ExportRequest {
             pipeline: export.pipeline.clone(),
             destination: export.destination.clone(),
+            top: if export.keeps_directory {
+                Top::AsItIs
+            } else {
+                Top::OfTree
+            },
         });
         exports.collect()
     }
@@ -359,6 +367,7 @@ mod tests {
         let exports = [ExportRequest {
             pipeline: "tree".to_owned(),
             destination: destination.into(),
+            top: Top::AsItIs,
         }];
         BuildRecord::new(BegunBy::Build, Path::new(file), "{}".to_owned())
             .unwrap()
