@@ -176,6 +176,21 @@ fn the_host_as_build_root_needs_no_packages() {
 }
 
 #[test]
+fn disks_of_ubuntu_get_an_initramfs_that_their_kernel_only_recommends() {
+    let text = "distribution: ubuntu\nrelease: noble\narchitecture: amd64\noutputs: [raw]\n";
+    let has_one = |text: &str| {
+        let lock = solve(&recipe(text), &NamedPackages).unwrap();
+        let mut packages = lock.packages.system.iter();
+        packages.any(|package| package.name == "initramfs-tools")
+    };
+    assert!(has_one(text));
+    assert!(!has_one(
+        &text.replace("ubuntu", "debian").replace("noble", "trixie")
+    ));
+    assert!(!has_one(&text.replace("[raw]", "[tar]")));
+}
+
+#[test]
 fn an_own_file_replaces_an_implied_one() {
     let text = SMALL.replace("/etc/motd", "/etc/hosts");
     let text = manifest(&recipe(&text));

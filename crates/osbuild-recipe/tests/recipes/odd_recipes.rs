@@ -54,6 +54,36 @@ fn a_huge_file_is_not_read() {
 }
 
 #[test]
+fn a_file_below_a_file_is_refused() {
+    let text = format!(
+        "{BEGINNING}files:\n  - {{path: /srv/a, content: x}}\n  - {{path: /srv/a/b, link: y}}\n"
+    ) + "  - {path: /srv/ab, directory: true}\n  - {path: /srv/ab/c, content: z}\n";
+    let errors = parse(&text, Path::new("test.yaml")).unwrap_err();
+    assert_eq!(
+        errors.to_string(),
+        "test.yaml:6:5: `/srv/a/b` can not lie in `/srv/a`, which `files` makes no directory"
+    );
+}
+
+#[test]
+fn sizes_and_numbers_that_no_disk_has_are_refused() {
+    let disk = |partitions: &str| {
+        let text = format!("{BEGINNING}disk:\n  partitions:\n{partitions}outputs: [raw]\n");
+        parse(&text, Path::new("test.yaml"))
+            .unwrap_err()
+            .to_string()
+    };
+    let error = disk("    - {mountpoint: /, size: 8388608 TiB}\n");
+    assert!(error.contains("the most that can be is 16 TiB"), "{error}");
+    let many = "    - {type: swap, size: 1 MiB}\n".repeat(128) + "    - {mountpoint: /}\n";
+    let error = disk(&many);
+    assert!(
+        error.contains("a GPT has room for 128 partitions, not 131"),
+        "{error}"
+    );
+}
+
+#[test]
 fn files_where_the_running_system_mounts_something_are_refused() {
     let advice =
         "a unit in `/etc/systemd/system` or a file in `/etc/tmpfiles.d` can make it at each start";
@@ -64,6 +94,7 @@ fn files_where_the_running_system_mounts_something_are_refused() {
         ("/sys/a", "/sys"),
         ("/run/lock/a", "/run"),
         ("/var/run/a", "/run"),
+        ("/var/lock/a", "/run"),
     ] {
         let text = format!("{BEGINNING}files:\n  - {{path: {path}, content: x}}\n");
         let errors = parse(&text, Path::new("test.yaml")).unwrap_err();
