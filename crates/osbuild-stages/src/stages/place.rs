@@ -128,7 +128,7 @@ mod tests {
 
     const CONTENT: &str = "sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
 
-    fn test(entries: Value) -> StageTest {
+    fn test(entries: &Value) -> StageTest {
         StageTest::new(&STAGE, json!({ "entries": entries })).input(
             INPUT,
             &[(CONTENT, b"x")],
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn things_are_put_where_they_belong() {
-        let test = test(json!([
+        let test = test(&json!([
             {"path": "/srv/deep", "directory": true},
             {"path": "/etc/new/file", "content": CONTENT},
             {"path": "/etc/link", "link": "new/file"},
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn files_and_links_are_replaced_and_not_followed() {
-        let test = test(json!([
+        let test = test(&json!([
             {"path": "/file", "link": "other"},
             {"path": "/link", "content": CONTENT},
             {"path": "/folder", "link": "etc"},
@@ -177,7 +177,7 @@ mod tests {
             json!({"path": "/etc/opt", "content": CONTENT}),
             json!({"path": "/etc/opt", "link": "x"}),
         ] {
-            let test = test(json!([thing])).directory("etc/opt");
+            let test = test(&json!([thing])).directory("etc/opt");
             assert_eq!(
                 test.run().error(),
                 "ValueError: `/etc/opt` is a directory already; only files and links are replaced"
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_file_is_not_made_a_directory() {
-        let test = test(json!([{"path": "/a", "directory": true}])).file("a", "");
+        let test = test(&json!([{"path": "/a", "directory": true}])).file("a", "");
         assert_eq!(
             test.run().error(),
             "ValueError: `/a` is a file already, so it can not be made a directory"
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_content_that_no_input_brings_is_named() {
-        let test = test(json!([{"path": "/a", "content": "sha256:0"}]));
+        let test = test(&json!([{"path": "/a", "content": "sha256:0"}]));
         let ran = test.run();
         assert!(
             ran.error()
