@@ -65,7 +65,7 @@ conformance: build ## compare with upstream: its checkout in OSBUILD_UPSTREAM (r
 
 check: setup-check lint ## install, then format, lint and run every test
 	@# The program for "system" is compiled where the tests of "unit" leave a core idle.
-	$(MAKE) --jobs=2 --output-sync=recurse unit build
+	$(MAKE) --jobs=2 unit build
 	$(MAKE) system
 
 bench: build ## measure against the hand-made script (root, network to the configured mirror)

@@ -276,10 +276,13 @@ fn apt_request(request: &PackageRequest, host_pins: &[Pin]) -> SolveRequest {
 fn locked(pin: PackagePin, archives: &Archives) -> LockedPackage {
     let mut urls = vec![pin.url];
     for (archive, mirrors) in archives.list.iter().zip(&archives.alternatives) {
-        if let Some(rest) = urls[0].strip_prefix(archive.uri.as_str()) {
+        // `…/debian` is no part of `…/debian-security`.
+        let uri = archive.uri.trim_end_matches('/');
+        let rest = urls[0].strip_prefix(uri);
+        if let Some(rest) = rest.filter(|rest| rest.starts_with('/')) {
             let others: Vec<String> = mirrors
                 .iter()
-                .map(|mirror| format!("{mirror}{rest}"))
+                .map(|mirror| format!("{}{rest}", mirror.trim_end_matches('/')))
                 .collect();
             urls.extend(others);
             break;
