@@ -54,11 +54,11 @@ lint: ## formatting, lints and the generated files
 	shellcheck scripts/*.sh benches/*.sh
 
 unit: ## tests that need nothing but cargo, and the privileged ones where they can run
-	$(CARGO) test --workspace --exclude osbuild-system-tests
+	$(CARGO) test --workspace --exclude osbuild-system-tests --no-fail-fast
 
 system: build ## real builds in a real sandbox, and the boot test (root)
 	@# Chosen from the whole workspace, for what was compiled for "unit" to be used again.
-	$(CARGO) test --workspace $(foreach test,$(SYSTEM_TESTS),--test $(test))
+	$(CARGO) test --workspace --no-fail-fast $(foreach test,$(SYSTEM_TESTS),--test $(test))
 
 conformance: build ## compare with upstream: its checkout in OSBUILD_UPSTREAM (root; Python with jsonschema, iniparse)
 	$(CARGO) test --package osbuild-conformance-tests -- --include-ignored

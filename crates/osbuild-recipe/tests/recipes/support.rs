@@ -11,7 +11,7 @@ use osbuild_recipe::{
     Attachments, LockedPackage, LockedRepository, PackageRequest, PackageSolver, PackageSources,
     Recipe, Solution, compile, parse, solve,
 };
-use osbuild_stages::STAGES;
+use osbuild_stages::{ASSEMBLERS, STAGES};
 
 /// Answers with exactly the named packages and one that every root has.
 pub(crate) struct NamedPackages;
@@ -77,6 +77,7 @@ impl ModuleIndex for BuiltIn {
     fn module(&self, kind: ModuleKind, name: &str) -> Option<Arc<ModuleInfo>> {
         let meta = match kind {
             ModuleKind::Stage => STAGES.iter().find(|stage| stage.name == name)?.meta,
+            ModuleKind::Assembler => ASSEMBLERS.iter().find(|found| found.name == name)?.meta,
             _ => {
                 HOST_MODULES
                     .iter()
