@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use indexmap::IndexMap;
+use osbuild_host_modules::ItemHints;
 use osbuild_manifest::manifest::{Manifest, Origin, StageId, Version};
 use osbuild_sandbox::CancelToken;
 use osbuild_store::{Store, Top};
@@ -45,6 +46,8 @@ pub struct BuildRequest {
     pub steps: StepPolicy,
     /// When pipelines may start.
     pub start: Start,
+    /// What is known of items of sources beyond what the manifest says.
+    pub hints: ItemHints,
     /// Longest run time of a stage.
     pub stage_timeout: Option<Duration>,
     /// Pipelines that run side by side at most.
@@ -139,6 +142,7 @@ pub fn build(
         store,
         catalog,
         cancel: &request.cancel,
+        hints: &request.hints,
         urgency: None,
     };
     if !is_eager {

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use osbuild_host_modules::{SourceEvent, SourceRequest, source};
+use osbuild_host_modules::{ItemHints, SourceEvent, SourceRequest, source};
 use osbuild_manifest::manifest::{Manifest, Source};
 use osbuild_manifest::module::ModuleKind;
 use osbuild_sandbox::CancelToken;
@@ -29,6 +29,8 @@ pub(crate) struct FetchContext<'a> {
     pub(crate) store: &'a Store,
     pub(crate) catalog: &'a ModuleCatalog,
     pub(crate) cancel: &'a CancelToken,
+    /// What the caller knows of items.
+    pub(crate) hints: &'a ItemHints,
     /// The rank of items that are wanted early; a source is asked for those with a low one first, for the rest at last.
     /// None keeps the order of the manifest.
     pub(crate) urgency: Option<&'a HashMap<String, usize>>,
@@ -133,6 +135,7 @@ impl<'a> Fetch<'a> {
         let request = SourceRequest {
             items: &self.in_order(description.items.to_serde()),
             options: &description.options.to_serde(),
+            hints: self.context.hints,
             cache: &self.context.store.downloads_dir(),
             cancel: self.context.cancel,
         };

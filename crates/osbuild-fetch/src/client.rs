@@ -1,4 +1,4 @@
-//! HTTP clients, one for each way to do TLS, made when first needed.
+//! HTTP clients, one for each way to do TLS and each proxy, made when first needed.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,15 +16,17 @@ const MOST_REDIRECTS: usize = 20;
 /// The clients of one run; each keeps its connections open for the next file.
 pub(crate) struct Clients {
     options: FetchOptions,
-    made: Mutex<HashMap<TlsProfile, Client>>,
+    made: Mutex<HashMap<ClientProfile, Client>>,
 }
 
 /// What makes connections unfit to be shared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct TlsProfile {
+pub(crate) struct ClientProfile {
     server_verification: ServerVerification,
     client_certificate: Option<ClientCertificate>,
     certificate_authority: Option<PathBuf>,
+    /// Instead of the options'.
+    proxy: Option<Proxy>,
     roots: Roots,
 }
 
@@ -36,12 +38,13 @@ enum Roots {
     NoneNeeded,
 }
 
-impl TlsProfile {
+impl ClientProfile {
     pub(crate) fn of(request: &FetchRequest) -> Self {
         Self {
             server_verification: request.server_verification,
             client_certificate: request.client_certificate.clone(),
             certificate_authority: request.certificate_authority.clone(),
+            proxy: request.proxy.clone(),
             roots: Roots::System,
         }
     }
@@ -63,12 +66,12 @@ impl Clients {
     }
 
     /// The client to fetch a URL with.
-    pub(crate) fn get(&self, profile: &TlsProfile, url: &str) -> Result<Client> {
+    pub(crate) fn get(&self, profile: &ClientProfile, url: &str) -> Result<Client> {
         match self.get_or_build(profile) {
             // The platform's verifier cannot be made on a machine without certificates.
             Err(error) if url.starts_with("http:") => {
                 tracing::debug!("going without certificate authorities: {error:#}");
-                self.get_or_build(&TlsProfile {
+                self.get_or_build(&ClientProfile {
                     roots: Roots::NoneNeeded,
                     ..profile.clone()
                 })
@@ -77,7 +80,7 @@ impl Clients {
         }
     }
 
-    fn get_or_build(&self, profile: &TlsProfile) -> Result<Client> {
+    fn get_or_build(&self, profile: &ClientProfile) -> Result<Client> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = made.get(profile) {
             return Ok(client.clone());
@@ -88,7 +91,7 @@ impl Clients {
     }
 }
 
-fn build(options: &FetchOptions, profile: &TlsProfile) -> Result<Client> {
+fn build(options: &FetchOptions, profile: &ClientProfile) -> Result<Client> {
     let mut builder = Client::builder()
         .user_agent(&options.user_agent)
         .connect_timeout(options.connect_timeout)
@@ -97,7 +100,7 @@ fn build(options: &FetchOptions, profile: &TlsProfile) -> Result<Client> {
         .http2_adaptive_window(true)
         .hickory_dns(true)
         .pool_max_idle_per_host(options.per_host.get());
-    builder = with_proxy(builder, &options.proxy)?;
+    builder = with_proxy(builder, profile.proxy.as_ref().unwrap_or(&options.proxy))?;
     if profile.server_verification == ServerVerification::Skipped {
         builder = builder.tls_danger_accept_invalid_certs(true);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::client::{Clients, TlsProfile};
+use crate::client::{ClientProfile, Clients};
 use crate::disk_space::cache_error;
 use crate::mirrors::{Blame, Mirrors};
 use crate::partial_file::{Acquired, PartialFile, cached_size};
@@ -314,7 +314,7 @@ impl FileFetch<'_> {
             };
             return Err(Failure::new(error, Blame::Mirror));
         }
-        let profile = TlsProfile::of(self.request);
+        let profile = ClientProfile::of(self.request);
         let client = self.shared.clients.get(&profile, url).map_err(|error| {
             let error = FetchError::Setup {
                 url: shown.to_owned(),

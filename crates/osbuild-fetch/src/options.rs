@@ -64,7 +64,7 @@ impl Default for SpeedLimit {
 }
 
 /// The proxy to go through.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Proxy {
     /// What `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` say.
     #[default]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::Checksum;
+use crate::{Checksum, Proxy};
 
 /// One file to fetch.
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ pub struct FetchRequest {
     pub checksum: Checksum,
     /// Its name in the cache directory, a single path component.
     pub file_name: String,
-    /// Its size in bytes, if known before asking.
+    /// Its size in bytes, if known before asking; more is never taken.
     pub size: Option<u64>,
     /// Whether the server's certificate must be right.
     pub server_verification: ServerVerification,
@@ -21,6 +21,8 @@ pub struct FetchRequest {
     pub client_certificate: Option<ClientCertificate>,
     /// A PEM bundle of authorities to trust instead of the system's.
     pub certificate_authority: Option<PathBuf>,
+    /// The proxy to go through, where it is another than the options'.
+    pub proxy: Option<Proxy>,
     /// Further request headers.
     pub headers: Vec<(String, String)>,
 }
@@ -36,6 +38,7 @@ impl FetchRequest {
             server_verification: ServerVerification::Required,
             client_certificate: None,
             certificate_authority: None,
+            proxy: None,
             headers: Vec::new(),
         }
     }

@@ -17,5 +17,7 @@ mod table;
 pub use device::{DeviceModule, DeviceRequest, OpenDevice};
 pub use input::{InputModule, InputRequest, MappedInput, ObjectSource};
 pub use mount::{MountModule, MountRequest, Mounted};
-pub use source::{SourceEvent, SourceModule, SourceOutcome, SourceRequest, SourceResult};
+pub use source::{
+    ItemHint, ItemHints, SourceEvent, SourceModule, SourceOutcome, SourceRequest, SourceResult,
+};
 pub use table::{HOST_MODULES, HostModule, device, input, lookup, mount, source};

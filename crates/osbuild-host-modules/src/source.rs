@@ -1,7 +1,9 @@
 //! What a source is: it brings the bytes that a manifest names into the store's cache.
 
+use std::collections::HashMap;
 use std::path::Path;
 
+use osbuild_fetch::Proxy;
 use osbuild_sandbox::CancelToken;
 use serde_json::{Map, Value};
 
@@ -15,6 +17,18 @@ pub trait SourceModule: Sync {
     ) -> SourceOutcome;
 }
 
+/// What is known of items beyond what the manifest says, by checksum.
+pub type ItemHints = HashMap<String, ItemHint>;
+
+/// What is known of one item.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ItemHint {
+    /// How long it is, in bytes: a server that sends more is not listened to.
+    pub size: Option<u64>,
+    /// The proxy to go through, unless the environment names one for all of osbuild's downloads.
+    pub proxy: Option<Proxy>,
+}
+
 /// What a source is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceRequest<'a> {
@@ -22,6 +36,8 @@ pub struct SourceRequest<'a> {
     pub items: &'a Map<String, Value>,
     /// The options of the source, as the manifest says.
     pub options: &'a Value,
+    /// What the caller knows besides.
+    pub hints: &'a ItemHints,
     /// The store's directory of downloads; each kind of content has a folder in it.
     pub cache: &'a Path,
     /// Ends the download early.

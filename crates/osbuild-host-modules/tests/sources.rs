@@ -5,8 +5,10 @@
 use std::path::Path;
 use std::sync::Mutex;
 
-use osbuild_fetch::{Algorithm, Hasher};
-use osbuild_host_modules::{SourceEvent, SourceOutcome, SourceRequest, SourceResult, source};
+use osbuild_fetch::{Algorithm, Hasher, Proxy};
+use osbuild_host_modules::{
+    ItemHint, ItemHints, SourceEvent, SourceOutcome, SourceRequest, SourceResult, source,
+};
 use osbuild_sandbox::CancelToken;
 use osbuild_testing::server::{Answer, Server};
 use serde_json::{Map, Value, json};
@@ -28,6 +30,7 @@ fn download(name: &str, items: &Map<String, Value>, cache: &Path) -> (SourceOutc
         &SourceRequest {
             items,
             options: &Value::Null,
+            hints: &ItemHints::default(),
             cache,
             cancel: &CancelToken::new().unwrap(),
         },
@@ -181,6 +184,7 @@ fn a_cancelled_download_fails() {
         &SourceRequest {
             items: &items,
             options: &Value::Null,
+            hints: &ItemHints::default(),
             cache: cache.path(),
             cancel: &cancel,
         },
@@ -188,6 +192,37 @@ fn a_cancelled_download_fails() {
     );
     let error = outcome.results[0].error.as_ref().unwrap();
     assert!(error.ends_with("was cancelled)"), "{error}");
+}
+
+#[test]
+fn what_the_caller_knows_of_an_item_is_used() {
+    let server = Server::start().unwrap();
+    // What a proxy is asked for is the whole address.
+    server.answer("http://mirror.invalid/x", [Answer::File(b"xx".to_vec())]);
+    let items = items(json!({ sha256(b"xx"): "http://mirror.invalid/x" }));
+    let fetch = |size: u64| {
+        let cache = tempfile::tempdir().unwrap();
+        let hint = ItemHint {
+            size: Some(size),
+            proxy: Some(Proxy::Url(server.url(""))),
+        };
+        source("org.osbuild.curl").unwrap().download(
+            &SourceRequest {
+                items: &items,
+                options: &Value::Null,
+                hints: &ItemHints::from([(sha256(b"xx"), hint)]),
+                cache: cache.path(),
+                cancel: &CancelToken::new().unwrap(),
+            },
+            &|_| {},
+        )
+    };
+    assert!(fetch(2).success);
+    let error = fetch(1).results[0].error.clone().unwrap();
+    assert!(
+        error.contains("it is 2 bytes long or longer, not 1"),
+        "{error}"
+    );
 }
 
 #[test]

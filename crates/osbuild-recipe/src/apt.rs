@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
-use osbuild_fetch::{FetchOptions, Proxy};
-use osbuild_packages::deb::apt_configuration::host_apt_configuration;
+use osbuild_fetch::FetchOptions;
+use osbuild_packages::deb::apt_configuration::{AptProxies, host_apt_configuration};
 use osbuild_packages::deb::download::{Download, FetchDownload};
 use osbuild_packages::deb::repository::{LoadOptions, PackageIndex, Repository as Archive, open};
 use osbuild_packages::deb::solve::{
@@ -39,7 +39,7 @@ pub struct AptSolver {
 struct Archives {
     list: Vec<Archive>,
     pins: Vec<Pin>,
-    download: ByScheme,
+    download: Proxied,
     /// For each archive, mirrors with the same content.
     alternatives: Vec<Vec<String>>,
 }
@@ -157,10 +157,7 @@ impl AptSolver {
             } else {
                 Vec::new()
             },
-            download: ByScheme::new(
-                configuration.http_proxy.as_deref(),
-                configuration.https_proxy.as_deref(),
-            ),
+            download: Proxied(configuration.proxies),
         })
     }
 }
@@ -191,7 +188,7 @@ fn named(repositories: &[Repository]) -> Archives {
     Archives {
         list: archives,
         pins: Vec::new(),
-        download: ByScheme::new(None, None),
+        download: Proxied::default(),
         alternatives,
     }
 }
@@ -298,43 +295,26 @@ fn locked(pin: PackagePin, archives: &Archives) -> LockedPackage {
     }
 }
 
-/// Downloads by the proxy that apt uses for the scheme, else by what the environment says.
-struct ByScheme {
-    http: FetchDownload,
-    https: FetchDownload,
+/// Which proxies the apt of the system below `root` uses; none without apt.
+pub fn host_proxies(root: &Path) -> Result<AptProxies> {
+    let configuration =
+        host_apt_configuration(root).context("reading this machine's apt configuration")?;
+    Ok(configuration.unwrap_or_default().proxies)
 }
 
-impl ByScheme {
-    fn new(plain: Option<&str>, encrypted: Option<&str>) -> Self {
-        Self {
-            http: fetch_by(plain),
-            https: fetch_by(encrypted),
-        }
-    }
-}
+/// Downloads by the proxy that apt uses for an address, else by what the environment says.
+#[derive(Default)]
+struct Proxied(AptProxies);
 
-/// apt writes `DIRECT` for "no proxy".
-fn fetch_by(proxy: Option<&str>) -> FetchDownload {
-    let proxy = match proxy {
-        None => Proxy::Environment,
-        Some("DIRECT") => Proxy::Direct,
-        Some(url) => Proxy::Url(url.to_owned()),
-    };
-    FetchDownload {
-        options: FetchOptions {
-            proxy,
-            ..FetchOptions::default()
-        },
-    }
-}
-
-impl Download for ByScheme {
+impl Download for Proxied {
     fn download(&self, url: &str, limit: u64) -> Result<Option<Vec<u8>>> {
-        if url.starts_with("https:") {
-            self.https.download(url, limit)
-        } else {
-            self.http.download(url, limit)
-        }
+        let fetch = FetchDownload {
+            options: FetchOptions {
+                proxy: self.0.proxy_for(url).cloned().unwrap_or_default(),
+                ..FetchOptions::default()
+            },
+        };
+        fetch.download(url, limit)
     }
 }
 

@@ -24,6 +24,8 @@ pub struct CompiledRecipe {
     pub lock: Lock,
     /// The pipelines to export and the file each gives.
     pub exports: Vec<Export>,
+    /// Whether packages come from where the host's own apt has them, unless a mirror was named.
+    pub uses_host_repositories: bool,
     /// What is doubtful but no error.
     pub warnings: Vec<String>,
 }
@@ -91,6 +93,7 @@ pub fn build_manifest(path: &Path, environment: &SolveEnvironment<'_>) -> Result
     Ok(CompiledRecipe {
         manifest_text: compile(&recipe, &attachments, &lock)?,
         exports: exports(&recipe),
+        uses_host_repositories: recipe.repositories.is_empty(),
         warnings: recipe.warnings(),
         lock,
     })

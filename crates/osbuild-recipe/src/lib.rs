@@ -37,7 +37,7 @@ mod size;
 mod solve;
 mod yaml_error;
 
-pub use apt::AptSolver;
+pub use apt::{AptSolver, host_proxies};
 pub use attachments::Attachments;
 pub use build_manifest::{
     CompiledRecipe, LockChoice, SolveEnvironment, build_manifest, lock_recipe, read_recipe,

@@ -14,6 +14,7 @@ use osbuild_engine::execute::{ExportRequest, Start};
 use osbuild_engine::module_catalog::ModuleCatalog;
 use osbuild_engine::shells::ShellRequest;
 use osbuild_engine::step_cache::StepPolicy;
+use osbuild_host_modules::ItemHints;
 use osbuild_manifest::manifest::Manifest;
 use osbuild_manifest::validate::validate;
 use osbuild_recipe::OutputFormat;
@@ -27,7 +28,7 @@ use crate::failure::{Failure, FailureKind, Failures};
 use crate::manifest_document::{ManifestDocument, read_text};
 use crate::mistaken_kind::recipe_as_manifest;
 use crate::monitor::{LiveMonitor, LogMonitor, NullMonitor, OneAtATime, Paper, PlainMonitor};
-use crate::recipe_commands::{check_recipe, compile_recipe, is_recipe};
+use crate::recipe_commands::{check_recipe, compile_recipe, is_recipe, package_hints};
 use crate::run_build::{
     Advice, BuildOptions, become_builder, export_destination, open_store, run_directory,
     run_remembered,
@@ -124,6 +125,7 @@ fn run(arguments: &BuildArguments) -> Result<(), Failures> {
         checkpoints: BTreeSet::new(),
         steps: step_policy(arguments),
         start: Start::WhenSupplied,
+        hints: work.hints.clone(),
         stage_timeout: arguments.stage_timeout,
         jobs,
         run_directory: run_directory(None)?,
@@ -198,6 +200,7 @@ struct Work {
     exports: Vec<ExportRequest>,
     /// What will be there afterwards.
     results: Vec<PathBuf>,
+    hints: ItemHints,
 }
 
 fn work_of_recipe(arguments: &BuildArguments, catalog: &ModuleCatalog) -> Result<Work, Failures> {
@@ -217,6 +220,7 @@ fn work_of_recipe(arguments: &BuildArguments, catalog: &ModuleCatalog) -> Result
         text: work.text,
         exports: work.exports,
         results: work.results,
+        hints: work.hints,
     })
 }
 
@@ -228,6 +232,8 @@ pub(crate) struct RecipeWork {
     pub(crate) exports: Vec<ExportRequest>,
     /// What will be there afterwards.
     pub(crate) results: Vec<PathBuf>,
+    /// What is known of its packages.
+    pub(crate) hints: ItemHints,
 }
 
 /// Compiles a recipe whose results go to a directory.
@@ -254,8 +260,10 @@ pub(crate) fn recipe_work(
             }
         })
         .collect();
+    let hints = package_hints(&compiled, repository)?;
     let results = compiled.exports.iter();
     Ok(RecipeWork {
+        hints,
         exports,
         results: results
             .map(|export| output.join(&export.file_name))
@@ -323,6 +331,7 @@ fn work_of_manifest(arguments: &BuildArguments, catalog: &ModuleCatalog) -> Resu
         text,
         exports,
         results,
+        hints: ItemHints::default(),
     })
 }
 

@@ -14,6 +14,7 @@ use osbuild_engine::module_catalog::ModuleCatalog;
 use osbuild_engine::outcome::Outcome;
 use osbuild_engine::shells::ShellRequest;
 use osbuild_engine::step_cache::StepPolicy;
+use osbuild_host_modules::ItemHints;
 use osbuild_manifest::checkpoint::matching_stages;
 use osbuild_manifest::inspect::inspect;
 use osbuild_manifest::manifest::{Manifest, StageId, Version};
@@ -120,6 +121,7 @@ impl Work<'_> {
                 StepPolicy::Off
             },
             start: Start::AfterFetching,
+            hints: ItemHints::default(),
             stage_timeout: arguments.stage_timeout,
             jobs,
             shells,

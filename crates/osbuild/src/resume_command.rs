@@ -12,6 +12,7 @@ use clap::Args;
 use osbuild_engine::execute::Start;
 use osbuild_engine::shells::ShellRequest;
 use osbuild_engine::step_cache::StepPolicy;
+use osbuild_host_modules::ItemHints;
 use osbuild_store::{Store, StoreOptions, UnfinishedBuild};
 
 use crate::build_command::{Talk, load_for_build, monitor, recipe_work, tell_results};
@@ -94,6 +95,7 @@ pub(crate) fn run(arguments: &ResumeArguments) -> Result<(), Failures> {
         checkpoints: record.checkpoints(&manifest),
         steps: StepPolicy::On { from: None },
         start: Start::WhenSupplied,
+        hints: ItemHints::default(),
         stage_timeout: record.stage_timeout(),
         jobs: record.jobs,
         run_directory: record.run_directory.clone(),

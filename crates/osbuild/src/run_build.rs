@@ -12,6 +12,7 @@ use osbuild_engine::module_catalog::ModuleCatalog;
 use osbuild_engine::outcome::{FailedAt, Outcome};
 use osbuild_engine::shells::ShellRequest;
 use osbuild_engine::step_cache::StepPolicy;
+use osbuild_host_modules::ItemHints;
 use osbuild_manifest::manifest::{Manifest, StageId};
 use osbuild_sandbox::{CancelToken, enter_private_mount_namespace, privilege};
 use osbuild_store::{MaximumSize, Store, StoreOptions};
@@ -27,6 +28,7 @@ pub(crate) struct BuildOptions {
     pub(crate) checkpoints: BTreeSet<StageId>,
     pub(crate) steps: StepPolicy,
     pub(crate) start: Start,
+    pub(crate) hints: ItemHints,
     pub(crate) stage_timeout: Option<Duration>,
     pub(crate) jobs: NonZeroUsize,
     pub(crate) run_directory: PathBuf,
@@ -111,6 +113,7 @@ pub(crate) fn run_build(
         checkpoints: options.checkpoints.clone(),
         steps: options.steps.clone(),
         start: options.start,
+        hints: options.hints.clone(),
         stage_timeout: options.stage_timeout,
         jobs: options.jobs,
         run_directory: options.run_directory.clone(),

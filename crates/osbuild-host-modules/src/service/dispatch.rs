@@ -20,8 +20,8 @@ use super::store_client::StoreClient;
 use crate::sources::FILES;
 use crate::table::{self, HostModule};
 use crate::{
-    DeviceRequest, InputRequest, MountRequest, SourceEvent, SourceOutcome, SourceRequest,
-    SourceResult,
+    DeviceRequest, InputRequest, ItemHints, MountRequest, SourceEvent, SourceOutcome,
+    SourceRequest, SourceResult,
 };
 
 /// A module and what it did so far.
@@ -121,6 +121,7 @@ impl<'a> Service<'a> {
         let request = SourceRequest {
             items: &arguments.items,
             options: &arguments.options,
+            hints: &ItemHints::default(),
             cache: &arguments.cache,
             cancel: &cancel,
         };

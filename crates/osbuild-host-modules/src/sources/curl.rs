@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use osbuild_fetch::{
-    FetchError, FetchEvent, FetchRequest, ServerVerification, fetch_all, quote_path,
+    FetchError, FetchEvent, FetchRequest, Proxy, ServerVerification, fetch_all, quote_path,
 };
 use osbuild_manifest::value::Value as PythonValue;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::FILES;
 use super::curl_secrets::{Environment, Secrets, apply};
-use crate::{SourceEvent, SourceModule, SourceOutcome, SourceRequest, SourceResult};
+use crate::{ItemHint, SourceEvent, SourceModule, SourceOutcome, SourceRequest, SourceResult};
 
 const NAME: &str = "org.osbuild.curl";
 
@@ -96,7 +96,8 @@ impl Downloads<'_> {
         let mut requests = Vec::new();
         let mut places = Vec::new();
         for (place, (checksum, item)) in self.items.iter().enumerate() {
-            match fetch_request(checksum, item, environment, report) {
+            let hint = request.hints.get(checksum.as_str());
+            match fetch_request(checksum, item, hint, environment, report) {
                 Ok(fetch) => {
                     requests.push(fetch);
                     places.push(place);
@@ -203,6 +204,7 @@ fn arrived(checksum: &str) -> SourceEvent {
 fn fetch_request(
     checksum: &str,
     item: &Value,
+    hint: Option<&ItemHint>,
     environment: &Environment,
     report: &(dyn Fn(SourceEvent) + Sync),
 ) -> anyhow::Result<FetchRequest> {
@@ -216,6 +218,12 @@ fn fetch_request(
             .map_err(|error| anyhow::anyhow!("reading the item {checksum}: {error}"))?,
     };
     let mut fetch = FetchRequest::new(quote_path(&item.url), checksum.parse()?);
+    if let Some(hint) = hint {
+        fetch.size = hint.size;
+        if environment.fetch_options.proxy == Proxy::Environment {
+            fetch.proxy.clone_from(&hint.proxy);
+        }
+    }
     if item.insecure {
         fetch.server_verification = ServerVerification::Skipped;
     }

@@ -11,9 +11,11 @@
 //!     apt.conf, apt.conf.d/*   proxies
 //! ```
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use osbuild_fetch::Proxy;
 
 mod option_file;
 mod preferences;
@@ -39,12 +41,53 @@ pub fn native_architecture() -> &'static str {
 pub struct AptConfiguration {
     /// The repositories of binary packages, in the order apt reads them.
     pub repositories: Vec<Repository>,
-    /// The proxy for `http:` addresses; `DIRECT` for none, whatever the environment says.
-    pub http_proxy: Option<String>,
-    /// The proxy for `https:` addresses; `DIRECT` for none, whatever the environment says.
-    pub https_proxy: Option<String>,
+    /// The proxies.
+    pub proxies: AptProxies,
     /// The preferences between versions.
     pub pins: Vec<Pin>,
+}
+
+/// The proxies of apt.conf(5): `Acquire::http::Proxy` and `Acquire::http::Proxy::HOST`, and those of `https`
+/// (apt-transport-http(1)).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AptProxies {
+    /// By scheme and host, in lower case; the host is empty for the proxy of all others.
+    by_host: HashMap<(String, String), Proxy>,
+}
+
+impl AptProxies {
+    fn read(options: &option_file::Options) -> Self {
+        let mut by_host = HashMap::new();
+        for scheme in ["http", "https"] {
+            for (host, value) in options.below(&format!("acquire::{scheme}::proxy")) {
+                let proxy = match value {
+                    "" => continue,
+                    value if value.eq_ignore_ascii_case("direct") => Proxy::Direct,
+                    value => Proxy::Url(value.to_owned()),
+                };
+                by_host.insert((scheme.to_owned(), host.to_owned()), proxy);
+            }
+        }
+        Self { by_host }
+    }
+
+    /// The proxy for an address; none if apt leaves it to the environment.
+    pub fn proxy_for(&self, url: &str) -> Option<&Proxy> {
+        let (scheme, rest) = url.split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        let host = authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, host)| host);
+        let host = match host.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or(rest),
+            None => host.split(':').next().unwrap_or(host),
+        };
+        let find = |host: &str| {
+            let key = (scheme.to_ascii_lowercase(), host.to_ascii_lowercase());
+            self.by_host.get(&key)
+        };
+        find(host).or_else(|| find(""))
+    }
 }
 
 /// Reads the apt configuration under `root`; nothing if there is no apt or it has no source of packages.
@@ -65,8 +108,7 @@ pub fn host_apt_configuration(root: &Path) -> Result<Option<AptConfiguration>> {
     }
     let option_files = with_parts(&apt.join("apt.conf"), &apt.join("apt.conf.d"), None)?;
     let options = option_file::read_all(&option_files)?;
-    configuration.http_proxy = options.proxy("http");
-    configuration.https_proxy = options.proxy("https");
+    configuration.proxies = AptProxies::read(&options);
     for file in with_parts(&apt.join("preferences"), &apt.join("preferences.d"), None)? {
         let text = fs_err::read_to_string(&file).context("reading apt's preferences")?;
         let pins =

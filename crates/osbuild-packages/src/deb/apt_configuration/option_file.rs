@@ -11,13 +11,17 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// The proxy for a scheme; `DIRECT`, however it was written, if apt is told to use none.
-    pub(super) fn proxy(&self, scheme: &str) -> Option<String> {
-        let value = self.values.get(&format!("acquire::{scheme}::proxy"))?;
-        if value.eq_ignore_ascii_case("direct") {
-            return Some("DIRECT".to_owned());
-        }
-        (!value.is_empty()).then(|| value.clone())
+    /// The values of all options below a name, by the rest of their names, which is empty for the option itself.
+    pub(super) fn below(&self, name: &str) -> impl Iterator<Item = (&str, &str)> {
+        self.values.iter().filter_map(move |(full, value)| {
+            let rest = full.strip_prefix(name)?;
+            let rest = match rest.strip_prefix("::") {
+                Some(rest) => rest,
+                None if rest.is_empty() => rest,
+                None => return None,
+            };
+            Some((rest, value.as_str()))
+        })
     }
 
     fn parse(&mut self, text: &str) -> Result<()> {

@@ -101,18 +101,22 @@ fn reads_proxies_and_pins() {
         ("etc/apt/sources.list", "deb http://a.invalid stable main\n"),
         (
             "etc/apt/apt.conf.d/01proxy",
-            "// p\nAcquire { http { Proxy \"http://p.invalid:3142\"; }; /* x */ Retries \"3\"; };\n#x\nAcquire::https::proxy \"DIRECT\";",
+            "// p\nAcquire { http { Proxy \"http://p.invalid:3142\"; }; /* x */ Retries \"3\"; };\n#x\nAcquire::https::proxy \"DIRECT\";\nAcquire::http::Proxy { b.invalid \"http://own.invalid:8080\"; };\nacquire::http::proxy::C.invalid \"direct\";",
         ),
         (
             "etc/apt/preferences.d/pin",
             "Package: a b*\nPin: release a=testing\nPin-Priority: -1\n\n# x\nPackage: *\nPin: origin \"b.invalid\"\nPin-Priority: 900\n\nPackage: c\nPin: version 1.*\nPin-Priority: 1001\n",
         ),
     ]);
-    assert_eq!(
-        configuration.http_proxy.as_deref(),
-        Some("http://p.invalid:3142")
-    );
-    assert_eq!(configuration.https_proxy.as_deref(), Some("DIRECT"));
+    let proxy = |url: &str| configuration.proxies.proxy_for(url).cloned();
+    let general = Some(Proxy::Url("http://p.invalid:3142".into()));
+    assert_eq!(proxy("http://a.invalid/debian"), general);
+    assert_eq!(proxy("HTTP://user:word@A.invalid:80/debian"), general);
+    let own = Some(Proxy::Url("http://own.invalid:8080".into()));
+    assert_eq!(proxy("http://B.invalid:81/x?http://c.invalid"), own);
+    assert_eq!(proxy("http://c.invalid"), Some(Proxy::Direct));
+    assert_eq!(proxy("https://b.invalid/x"), Some(Proxy::Direct));
+    assert_eq!(proxy("file:///srv"), None);
     let pin = |package: &str, target, priority| Pin {
         package: package.into(),
         target,
