@@ -8,9 +8,7 @@
     reason = "the helpers of these tests are test code, too"
 )]
 
-mod leftovers;
-mod manifests;
-mod workplace;
+use osbuild_system_tests::{manifests, workplace};
 
 mod assemblers;
 mod bad_documents;

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 /// What [`small`] makes.
-pub(crate) const SMALL_TREE: &str = "etc/ 0755\netc/hostname 0644 \"small\\n\"\n";
+pub const SMALL_TREE: &str = "etc/ 0755\netc/hostname 0644 \"small\\n\"\n";
 
 /// Two stages, in some hundredths of a second.
-pub(crate) fn small() -> String {
+pub fn small() -> String {
     one_pipeline(&json!([
         {"type": "org.osbuild.mkdir", "options": {"paths": [{"path": "/etc"}]}},
         {"type": "org.osbuild.hostname", "options": {"hostname": "small"}},
@@ -14,13 +14,13 @@ pub(crate) fn small() -> String {
 }
 
 /// One pipeline `tree` with these stages.
-pub(crate) fn one_pipeline(stages: &Value) -> String {
+pub fn one_pipeline(stages: &Value) -> String {
     let manifest = json!({"version": "2", "pipelines": [{"name": "tree", "stages": stages}]});
     format!("{manifest:#}\n")
 }
 
 /// Ends, if left alone, only after minutes: `xz` reads a file of 256 GiB without content.
-pub(crate) fn long() -> String {
+pub fn long() -> String {
     let manifest = json!({
         "version": "2",
         "pipelines": [
@@ -45,7 +45,7 @@ pub(crate) fn long() -> String {
 
 /// A tree, a disk with a file system that is mounted, and an archive: some of everything that a build
 /// holds on to while it runs. The archive is the same each time.
-pub(crate) fn varied() -> String {
+pub fn varied() -> String {
     let disk = json!({"type": "org.osbuild.loopback", "options": {"filename": "disk.img"}});
     let tree = json!({
         "type": "org.osbuild.tree",

@@ -12,22 +12,30 @@ use crate::leftovers::{assert_no_scratch, assert_nothing_runs};
 use crate::manifests;
 
 /// A folder with a store of its own. The program runs in it, so messages show relative names.
-pub(crate) struct Workplace {
+#[derive(Debug)]
+pub struct Workplace {
     folder: tempfile::TempDir,
 }
 
 /// What a run of the program came to; the folder's path is shown as `[folder]`, the name of a folder of
 /// logs as `[run]`.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Ran {
+pub struct Ran {
     /// The exit code, or 128 and the signal, as a shell has it.
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+    pub code: i32,
+    /// What went to standard output.
+    pub stdout: String,
+    /// What went to standard error.
+    pub stderr: String,
 }
 
 impl Workplace {
-    pub(crate) fn new() -> Self {
+    /// Makes a folder, which goes when this is dropped.
+    #[expect(
+        clippy::new_without_default,
+        reason = "that it makes a folder should be seen where it is called"
+    )]
+    pub fn new() -> Self {
         let folder = tempfile::Builder::new()
             .prefix("osbuild-system-")
             .tempdir()
@@ -35,16 +43,18 @@ impl Workplace {
         Self { folder }
     }
 
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
+    /// The path of something in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+    /// Writes a file of the folder.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         fs::write(self.path(name), content).unwrap();
     }
 
     /// The program with these arguments, without what this process's environment says to it.
-    pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+    pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(program());
         command.args(arguments).current_dir(self.folder.path());
         for (name, _) in std::env::vars_os() {
@@ -66,7 +76,7 @@ impl Workplace {
     }
 
     /// `osbuild build FILE --store store --output out --quiet`.
-    pub(crate) fn build_command(&self, file: &str) -> Command {
+    pub fn build_command(&self, file: &str) -> Command {
         self.command(&[
             "build", file, "--store", "store", "--output", "out", "--quiet",
         ])
@@ -74,7 +84,7 @@ impl Workplace {
 
     /// Runs a command to its end, and checks that nothing is left of it.
     #[track_caller]
-    pub(crate) fn run(&self, mut command: Command) -> Ran {
+    pub fn run(&self, mut command: Command) -> Ran {
         let output = command.stdin(Stdio::null()).output().unwrap();
         let ran = self.ran(output);
         self.assert_clean();
@@ -83,14 +93,14 @@ impl Workplace {
 
     /// Builds, and checks that nothing is left.
     #[track_caller]
-    pub(crate) fn build(&self, file: &str) -> Ran {
+    pub fn build(&self, file: &str) -> Ran {
         self.run(self.build_command(file))
     }
 
     /// Builds a bad file: the whole of what the program says, its exit code, and a store that the next
     /// build can use.
     #[track_caller]
-    pub(crate) fn assert_fails(&self, file: &str, code: i32, message: &str) {
+    pub fn assert_fails(&self, file: &str, code: i32, message: &str) {
         let ran = self.build(file);
         assert_eq!(ran.stderr, message);
         assert_eq!((ran.code, ran.stdout.as_str()), (code, ""));
@@ -99,32 +109,32 @@ impl Workplace {
     }
 
     /// Waits for what was started.
-    pub(crate) fn wait(&self, child: Child) -> Ran {
+    pub fn wait(&self, child: Child) -> Ran {
         self.ran(child.wait_with_output().unwrap())
     }
 
     /// Fails if anything is left of earlier runs but what a store is for.
     #[track_caller]
-    pub(crate) fn assert_clean(&self) {
+    pub fn assert_clean(&self) {
         assert_nothing_runs(self.folder.path());
         assert_no_scratch(&self.path("store"));
     }
 
     /// Fails if anything but scratch space in the store is left of earlier runs.
     #[track_caller]
-    pub(crate) fn assert_nothing_runs(&self) {
+    pub fn assert_nothing_runs(&self) {
         assert_nothing_runs(self.folder.path());
     }
 
     /// Lets every user read and write in the folder.
-    pub(crate) fn open_to_all(&self) {
+    pub fn open_to_all(&self) {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         fs::set_permissions(self.folder.path(), mode).unwrap();
     }
 
     /// Fails if the store does not serve a build, or that build leaves anything behind.
     #[track_caller]
-    pub(crate) fn assert_usable(&self) {
+    pub fn assert_usable(&self) {
         self.write("small.json", manifests::small());
         let mut command = self.command(&["build", "small.json", "--quiet"]);
         command.args(["--store", "store", "--output", "small"]);
@@ -154,7 +164,7 @@ impl Workplace {
 
 impl Ran {
     /// Success without a word.
-    pub(crate) fn silent() -> Self {
+    pub fn silent() -> Self {
         Self {
             code: 0,
             stdout: String::new(),
@@ -164,7 +174,7 @@ impl Ran {
 }
 
 /// Starts a command in a process group of its own, as a shell does.
-pub(crate) fn start(mut command: Command) -> Child {
+pub fn start(mut command: Command) -> Child {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -188,7 +198,7 @@ fn without_run(text: &str) -> String {
 }
 
 /// The program under test.
-pub(crate) fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     if let Some(path) = std::env::var_os("OSBUILD_BINARY") {
         return PathBuf::from(path);
     }
