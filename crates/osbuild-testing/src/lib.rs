@@ -7,6 +7,7 @@ pub mod boot;
 pub mod deb_repository;
 pub mod needs;
 pub mod private_mounts;
+pub mod rpm_database;
 pub mod rpm_repository;
 pub mod server;
 pub mod tree;

@@ -15,12 +15,21 @@ use crate::server::{Answer, Server};
 /// When keys are made and packages signed, where that matters.
 const PAST: &str = "20200101T000000";
 
+/// What a file of a package is.
+#[derive(Clone, Debug)]
+enum Content {
+    Text(String),
+    Symlink(String),
+    HardLink(String),
+    Copy(PathBuf),
+}
+
 /// A package to be built.
 #[derive(Clone, Debug)]
 pub struct Package {
     name: String,
     preamble: String,
-    files: Vec<(String, String)>,
+    files: Vec<(String, Content)>,
     sections: String,
     listing: String,
 }
@@ -54,8 +63,28 @@ impl Package {
     /// symbolic link, `= /x` for another name of a file that came before.
     #[must_use]
     pub fn file_as(mut self, directives: &str, path: &str, content: &str) -> Self {
-        self.files.push((path.to_owned(), content.to_owned()));
+        let content = if let Some(target) = content.strip_prefix("-> ") {
+            Content::Symlink(target.to_owned())
+        } else if let Some(other) = content.strip_prefix("= ") {
+            Content::HardLink(other.to_owned())
+        } else {
+            Content::Text(content.to_owned())
+        };
+        self.files.push((path.to_owned(), content));
         self.entry(&format!("{directives} {path}"))
+    }
+
+    /// Adds a file of this machine, with its mode, where it is here.
+    #[must_use]
+    pub fn copy(mut self, path: &str) -> Self {
+        let source = Content::Copy(PathBuf::from(path));
+        self.files.push((path.to_owned(), source));
+        self.entry(path)
+    }
+
+    /// Returns the package's name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Adds a line to the list of files, such as `%dir /etc/a`; directories that are named are made.
@@ -148,12 +177,11 @@ fn lay_out(package: &Package, root: &Path) -> Result<()> {
     for (path, content) in &package.files {
         let file = below(path);
         fs_err::create_dir_all(file.parent().context("a file is in a directory")?)?;
-        if let Some(target) = content.strip_prefix("-> ") {
-            fs_err::os::unix::fs::symlink(target, file)?;
-        } else if let Some(other) = content.strip_prefix("= ") {
-            fs_err::hard_link(below(other), file)?;
-        } else {
-            fs_err::write(file, content)?;
+        match content {
+            Content::Text(text) => fs_err::write(file, text)?,
+            Content::Symlink(target) => fs_err::os::unix::fs::symlink(target, file)?,
+            Content::HardLink(other) => fs_err::hard_link(below(other), file)?,
+            Content::Copy(source) => drop(fs_err::copy(source, file)?),
         }
     }
     Ok(())
