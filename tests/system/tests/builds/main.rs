@@ -10,6 +10,9 @@
 
 use osbuild_system_tests::{manifests, workplace};
 
+mod archived_tree;
+
+mod accounts;
 mod assemblers;
 mod bad_documents;
 mod bad_mirrors;
@@ -23,6 +26,7 @@ mod full_disk;
 mod interruption;
 mod missing_means;
 mod resume;
+mod scripts;
 mod sharing;
 mod shells;
 mod supplies;
