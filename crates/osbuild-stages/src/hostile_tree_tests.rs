@@ -4,6 +4,7 @@
 //! that one is a link to a copy outside, once absolute and once climbing. Whether the stage fails is its business.
 
 mod samples;
+mod stand_ins;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -13,53 +14,39 @@ use osbuild_stage_api::testing::StageTest;
 use osbuild_testing::access_watch::AccessWatch;
 use samples::{Sample, assemblers, samples};
 use serde_json::{Value, json};
+use stand_ins::script;
 
 use crate::{ASSEMBLERS, STAGES};
 
 /// Stages that write no files of a tree, or whose place is chosen by the engine.
 const WITHOUT_FILES: &[&str] = &[
-    "org.osbuild.authselect",                 // inside a chroot
-    "org.osbuild.implantisomd5",              // a program changes a file whose path is checked
-    "org.osbuild.pki.update-ca-trust",        // inside a chroot
-    "org.osbuild.systemd-sysusers",           // a program that knows about roots
-    "org.osbuild.update-crypto-policies",     // inside a chroot
-    "org.osbuild.zipl.inst",                  // writes to a device
-    "org.osbuild.chown",                      // inside a chroot
-    "org.osbuild.deb",                        // has a test of its own: it needs packages
-    "org.osbuild.disk",                       // has a test of its own: it needs trees
-    "org.osbuild.dnf",                        // runs a program that changes into the tree
-    "org.osbuild.dnf4.mark",                  // runs a program that changes into the tree
-    "org.osbuild.ostree.config", // a program changes a repository whose path is checked
-    "org.osbuild.experimental.ostree.config", // a program changes a repository whose path is checked
-    "org.osbuild.parted",                     // writes to a device
-    "org.osbuild.bootctl.install.root",       // runs a program that knows about roots
-    "org.osbuild.dmverity", // writes to a device, and a program writes to a file whose path is checked
-    "org.osbuild.luks2.format", // writes to a device
-    "org.osbuild.luks2.remove-key", // writes to a device
-    "org.osbuild.clevis.luks-bind", // writes to a device
-    "org.osbuild.lvm2.create", // writes to a device
-    "org.osbuild.btrfs.subvol", // works on mounts, and has a test of its own
-    "org.osbuild.rpmkeys.import", // runs a program that changes into the tree
-    "org.osbuild.ostree.init-fs", // a program that knows about roots
-    "org.osbuild.ostree.os-init", // a program that knows about roots
-    "org.osbuild.ostree.remotes", // a program changes a repository whose path is checked
-    "org.osbuild.ostree.sign", // a program changes a repository whose path is checked
-    "org.osbuild.error",    // does nothing
-    "org.osbuild.firewall", // inside a chroot
-    "org.osbuild.groups",   // `groupadd --root`, which changes into the tree
-    "org.osbuild.grub2.debian", // has a test of its own: it needs a boot loader
-    "org.osbuild.grub2.inst", // writes to a device or an image
-    "org.osbuild.mkfs.btrfs", // writes to a device
-    "org.osbuild.mkfs.ext4", // writes to a device
-    "org.osbuild.mkfs.fat", // writes to a device
-    "org.osbuild.mkfs.xfs", // writes to a device
-    "org.osbuild.mkswap",   // writes to a device
-    "org.osbuild.noop",     // does nothing
-    "org.osbuild.rpm",      // has a test of its own: it needs packages
-    "org.osbuild.sfdisk",   // writes to a device
-    "org.osbuild.sgdisk",   // writes to a device
-    "org.osbuild.write-device", // writes to a device
-    "org.osbuild.yum",      // runs a program that changes into the tree
+    "org.osbuild.systemd-sysusers",     // a program that knows about roots
+    "org.osbuild.zipl.inst",            // writes to a device
+    "org.osbuild.deb",                  // has a test of its own: it needs packages
+    "org.osbuild.disk",                 // has a test of its own: it needs trees
+    "org.osbuild.dnf",                  // has a test of its own: it needs packages
+    "org.osbuild.parted",               // writes to a device
+    "org.osbuild.bootctl.install.root", // runs a program that knows about roots
+    "org.osbuild.luks2.format",         // writes to a device
+    "org.osbuild.luks2.remove-key",     // writes to a device
+    "org.osbuild.clevis.luks-bind",     // writes to a device
+    "org.osbuild.lvm2.create",          // writes to a device
+    "org.osbuild.btrfs.subvol",         // works on mounts, and has a test of its own
+    "org.osbuild.ostree.init-fs",       // a program that knows about roots
+    "org.osbuild.ostree.os-init",       // a program that knows about roots
+    "org.osbuild.error",                // does nothing
+    "org.osbuild.grub2.debian",         // has a test of its own: it needs a boot loader
+    "org.osbuild.mkfs.btrfs",           // writes to a device
+    "org.osbuild.mkfs.ext4",            // writes to a device
+    "org.osbuild.mkfs.fat",             // writes to a device
+    "org.osbuild.mkfs.xfs",             // writes to a device
+    "org.osbuild.mkswap",               // writes to a device
+    "org.osbuild.noop",                 // does nothing
+    "org.osbuild.rpm",                  // has a test of its own: it needs packages
+    "org.osbuild.sfdisk",               // writes to a device
+    "org.osbuild.sgdisk",               // writes to a device
+    "org.osbuild.write-device",         // writes to a device
+    "org.osbuild.yum",                  // `org.osbuild.dnf` by its former name, with the same check
 ];
 
 /// Assemblers without a sample.
@@ -212,7 +199,10 @@ fn prepare(sample: &Sample, without: Option<&Path>) -> StageTest {
         .input("image", &files, data)
         .input("tree", &files, Value::Null)
         .input("root-tree", &files, Value::Null)
-        .input("rootcerts", &files, json!({"files": {"one": {}}}));
+        .input("rootcerts", &files, json!({"files": {"one": {}}}))
+        .input("keys", &files, json!({"files": {"one": {}}}))
+        .device("data_device", "data".as_ref())
+        .device("hash_device", "hashes".as_ref());
     for path in sample.before {
         if without.is_some_and(|without| Path::new(path).starts_with(without)) {
             continue;
@@ -236,7 +226,7 @@ fn prepare(sample: &Sample, without: Option<&Path>) -> StageTest {
     let test = sample
         .stand_ins
         .iter()
-        .fold(test, |test, program| test.program(program, "true"));
+        .fold(test, |test, program| test.program(program, script(program)));
     sample
         .without
         .iter()

@@ -18,6 +18,7 @@ pub(crate) mod no_sync;
 pub(crate) mod only_file;
 pub(crate) mod ostree_deployment;
 pub(crate) mod ostree_settings;
+pub(crate) mod package_database;
 pub(crate) mod package_repository;
 pub(crate) mod python_json;
 pub(crate) mod python_yaml;

@@ -3,6 +3,7 @@
 use osbuild_stage_api::StageModule;
 use serde_json::{Value, json};
 
+use super::stand_ins::stand_ins;
 use crate::{ASSEMBLERS, STAGES};
 
 /// How a stage or an assembler is run: its options, what must be there before, and the programs it calls.
@@ -20,22 +21,6 @@ pub(super) struct Sample {
 }
 
 fn sample(name: &'static str, options: Value, before: &'static [&'static str]) -> Sample {
-    let stand_ins: &[&str] = match name {
-        "org.osbuild.authconfig" | "org.osbuild.script" => &["chroot"],
-        "org.osbuild.chattr" => &["chattr"],
-        "org.osbuild.dracut" => &["chroot", "mount", "umount"],
-        "org.osbuild.hmac" => &["sha256hmac"],
-        "org.osbuild.oscap.autotailor" => &["autotailor"],
-        "org.osbuild.cpio.out" => &["cpio"],
-        "org.osbuild.erofs" => &["mkfs.erofs"],
-        "org.osbuild.mks390image" => &["mk-s390image"],
-        "org.osbuild.selinux" => &["setfiles"],
-        "org.osbuild.squashfs" => &["mksquashfs"],
-        "org.osbuild.systemd-repart.create" => &["systemd-repart", "mount", "umount"],
-        "org.osbuild.users" => &["usermod"],
-        "org.osbuild.xorrisofs" => &["xorrisofs"],
-        _ => &[],
-    };
     let without: &[&str] = match name {
         "org.osbuild.hostname"
         | "org.osbuild.keymap"
@@ -49,7 +34,7 @@ fn sample(name: &'static str, options: Value, before: &'static [&'static str]) -
         name,
         options,
         before,
-        stand_ins,
+        stand_ins: stand_ins(name),
         without,
     }
 }
@@ -538,7 +523,83 @@ pub(super) fn samples() -> Vec<Sample> {
             json!({"entries": [{"path": "/etc/place", "link": "x"}, {"path": "/srv/place", "directory": true}]}),
             &[],
         ),
+        sample(
+            "org.osbuild.authselect",
+            json!({"profile": "x"}),
+            &["etc/authselect/authselect.conf"],
+        ),
+        sample(
+            "org.osbuild.chown",
+            json!({"items": {"/a": {"user": "x"}}}),
+            &["a"],
+        ),
+        sample(
+            "org.osbuild.firewall",
+            json!({"ports": ["53:tcp"]}),
+            &["proc/", "dev/", "sys/"],
+        ),
+        sample(
+            "org.osbuild.pki.update-ca-trust",
+            json!({}),
+            &["proc/", "dev/", "sys/"],
+        ),
+        sample(
+            "org.osbuild.update-crypto-policies",
+            json!({"policy": "X"}),
+            &["proc/", "dev/", "sys/"],
+        ),
+        sample(
+            "org.osbuild.dmverity",
+            json!({"root_hash_file": "/a/hash"}),
+            &["a/"],
+        ),
+        sample(
+            "org.osbuild.dnf4.mark",
+            json!({"packages": [{"name": "x", "mark": "install"}]}),
+            &["var/log/dnf.log", "var/lib/rpm/db"],
+        ),
+        sample(
+            "org.osbuild.experimental.ostree.config",
+            json!({"repo": "/a/repo", "config": {"integrity": {"composefs": "true"}}}),
+            &["a/repo/"],
+        ),
+        sample(
+            "org.osbuild.ostree.config",
+            json!({"repo": "/a/repo", "config": {"sysroot": {"readonly": true}}}),
+            &["a/repo/"],
+        ),
+        sample(
+            "org.osbuild.ostree.remotes",
+            json!({"repo": "/a/repo", "remotes": [{"name": "x", "url": "y"}]}),
+            &["a/repo/"],
+        ),
+        sample(
+            "org.osbuild.ostree.sign",
+            json!({"repo": "/a/repo", "ref": "x", "key": "/a/key"}),
+            &["a/repo/", "a/key"],
+        ),
+        sample(
+            "org.osbuild.groups",
+            json!({"groups": {"x": {}}}),
+            &["etc/group"],
+        ),
+        sample("org.osbuild.grub2.inst", grub(None), &["a/b"]),
+        sample("org.osbuild.grub2.inst", grub(Some(1)), &["a/b"]),
+        sample(
+            "org.osbuild.implantisomd5",
+            json!({"filename": "/a/b"}),
+            &["a/b"],
+        ),
+        sample("org.osbuild.rpmkeys.import", json!({}), &["var/lib/rpm/db"]),
     ]
+}
+
+fn grub(location: Option<u64>) -> Value {
+    json!({
+        "filename": "/a/b", "platform": "x", "location": location,
+        "core": {"type": "mkimage", "partlabel": "gpt", "filesystem": "ext4"},
+        "prefix": {"type": "partition", "partlabel": "gpt", "number": 0, "path": "/boot"},
+    })
 }
 
 /// The image goes to the tree; what it is made of is an input.

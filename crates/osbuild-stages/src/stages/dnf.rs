@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::shared::fake_machine_id::FakeMachineId;
 use crate::shared::hexadecimal::hexadecimal;
+use crate::shared::package_database::check_places_of_dnf;
 use crate::shared::package_repository::{Configuration, PackageRepository, id};
 
 pub(crate) const STAGE: StageModule =
@@ -64,6 +65,7 @@ fn run(context: &StageContext) -> Result<()> {
         .map(PinnedRepository::new)
         .collect::<Result<Vec<_>>>()?;
     let tree = context.tree_path()?;
+    check_places_of_dnf(context)?;
     let chroot = context.chroot()?;
     let machine_id = FakeMachineId::make_if_missing(&tree)?;
     install_packages(context, &options, &repositories)?;

@@ -4,6 +4,8 @@ use anyhow::Result;
 use osbuild_stage_api::{ExitWith, StageContext, StageError, StageModule};
 use serde::Deserialize;
 
+use crate::shared::package_database::check_places_of_dnf;
+
 pub(crate) const STAGE: StageModule = StageModule::new::<Options>(
     "org.osbuild.dnf4.mark",
     include_str!("dnf4_mark.meta.json"),
@@ -33,6 +35,7 @@ fn run(context: &StageContext) -> Result<()> {
         context.log("dnf not found");
         return Err(ExitWith(1).into());
     }
+    check_places_of_dnf(context)?;
     for mark in ["install", "group"] {
         let names: Vec<&str> = packages
             .iter()

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use osbuild_stage_api::{StageContext, StageModule};
+use rustix::fs::OFlags;
 use serde::Deserialize;
 
 use crate::shared::grub_bios;
@@ -55,19 +56,20 @@ struct Prefix {
 
 fn run(context: &StageContext) -> Result<()> {
     let options: Options = context.options()?;
-    let image = context
-        .tree()
-        .join(options.filename.trim_start_matches('/'));
+    let tree = context.tree_path()?;
     let prefix = options.prefix.spell()?;
     context.log(format_args!("prefix: {prefix}"));
     let directory = tempfile::tempdir().context("making a temporary directory")?;
     let core = make_core(context, &options, &prefix, directory.path())?;
     match options.location {
         None | Some(0) => {
-            fs_err::copy(core, image)?;
-            Ok(())
+            let core = fs_err::read(core)?;
+            tree.write(&options.filename, core)
         }
-        Some(location) => install(context, &options, &core, &image, location),
+        Some(location) => {
+            let disk = tree.open_file(&options.filename, OFlags::RDWR, 0)?;
+            install(context, &options, &core, &disk, location)
+        }
     }
 }
 
@@ -151,24 +153,19 @@ fn install(
     context: &StageContext,
     options: &Options,
     core: &Path,
-    image: &Path,
+    disk: &File,
     location: u64,
 ) -> Result<()> {
     let sector_size = options.sector_size.unwrap_or(SECTOR_SIZE) as u64;
-    let disk: File = fs_err::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(image)?
-        .into();
     let core = fs_err::read(core)?;
     context.log(format_args!(
         "writing {} bytes of core image to sector {location}",
         core.len()
     ));
-    grub_bios::write_core(&disk, &core, location, sector_size)?;
+    grub_bios::write_core(disk, &core, location, sector_size)?;
     if options.platform == BIOS {
         let boot = fs_err::read(format!("/usr/lib/grub/{BIOS}/boot.img"))?;
-        grub_bios::write_boot_code(&disk, &boot, location, sector_size)?;
+        grub_bios::write_boot_code(disk, &boot, location, sector_size)?;
     }
     Ok(())
 }

@@ -4,6 +4,8 @@ use anyhow::Result;
 use osbuild_stage_api::{StageContext, StageModule};
 use serde::Deserialize;
 
+use crate::shared::ostree_settings;
+
 pub(crate) const STAGE: StageModule = StageModule::new::<Options>(
     "org.osbuild.ostree.remotes",
     include_str!("ostree_remotes.meta.json"),
@@ -38,7 +40,7 @@ fn run(context: &StageContext) -> Result<()> {
     if remotes.is_empty() {
         return Ok(());
     }
-    let repo = context.tree_path()?.real_path(&repo)?;
+    let repo = ostree_settings::repository(context, &repo)?;
     let repo = format!("--repo={}", repo.display());
     for remote in &remotes {
         context

@@ -4,6 +4,8 @@ use anyhow::Result;
 use osbuild_stage_api::{StageContext, StageModule};
 use serde::Deserialize;
 
+use crate::shared::ostree_settings;
+
 pub(crate) const STAGE: StageModule = StageModule::new::<Options>(
     "org.osbuild.ostree.sign",
     include_str!("ostree_sign.meta.json"),
@@ -27,7 +29,7 @@ fn run(context: &StageContext) -> Result<()> {
         .args(["sign", &options.reference])
         .arg(format!(
             "--repo={}",
-            tree.real_path(&options.repo)?.display()
+            ostree_settings::repository(context, &options.repo)?.display()
         ))
         .arg(format!(
             "--keys-file={}",

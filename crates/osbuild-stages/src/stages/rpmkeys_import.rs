@@ -3,6 +3,8 @@
 use anyhow::Result;
 use osbuild_stage_api::{NoOptions, StageContext, StageModule};
 
+use crate::shared::package_database::check_database;
+
 pub(crate) const STAGE: StageModule = StageModule::new::<NoOptions>(
     "org.osbuild.rpmkeys.import",
     include_str!("rpmkeys_import.meta.json"),
@@ -11,6 +13,7 @@ pub(crate) const STAGE: StageModule = StageModule::new::<NoOptions>(
 
 fn run(context: &StageContext) -> Result<()> {
     let keys = context.input("keys")?;
+    check_database(context, None)?;
     for (name, _) in keys.files() {
         context
             .command("rpmkeys")
@@ -35,6 +38,7 @@ mod tests {
         let data = json!({"files": {"a": {}, "b": {}}});
         let test = StageTest::new(&STAGE, json!({}))
             .input("keys", &[], data)
+            .program("rpm", "echo /var/lib/rpm")
             .program("rpmkeys", "true");
         assert_eq!(
             test.run().success().log,

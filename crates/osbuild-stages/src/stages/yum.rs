@@ -4,6 +4,7 @@ use anyhow::Result;
 use osbuild_stage_api::{ExitWith, StageContext, StageModule};
 use serde::Deserialize;
 
+use crate::shared::package_database::check_places_of_dnf;
 use crate::shared::package_repository::{Configuration, PackageRepository};
 
 pub(crate) const STAGE: StageModule =
@@ -31,6 +32,7 @@ fn info() -> String {
 
 fn run(context: &StageContext) -> Result<()> {
     let options: Options = context.options()?;
+    check_places_of_dnf(context)?;
     let configuration = Configuration::write("yum.conf", "", &options.repos)?;
     let chroot = context.chroot()?;
     let status = context
@@ -57,6 +59,10 @@ mod tests {
     use super::*;
     use osbuild_stage_api::testing::StageTest;
     use osbuild_testing::private_mounts::in_private_mounts;
+    use osbuild_testing::rpm_repository::{
+        Package, SigningKey, build, create_repository, metalink, serve,
+    };
+    use osbuild_testing::server::{Answer, Server};
     use serde_json::json;
 
     #[test]
@@ -90,5 +96,58 @@ mod tests {
         );
         let ran = test("3");
         assert_eq!(ran.result.unwrap_err().downcast_ref(), Some(&ExitWith(3)));
+    }
+
+    #[test]
+    fn packages_come_from_the_mirror_that_works_and_must_be_signed() {
+        osbuild_testing::needs![
+            root,
+            tool("unshare"),
+            tool("dnf"),
+            tool("rpmbuild"),
+            tool("rpmsign"),
+            tool("gpg"),
+            tool("createrepo_c")
+        ];
+        in_private_mounts(
+            "stages::yum::tests::packages_come_from_the_mirror_that_works_and_must_be_signed",
+            install_from_mirrors,
+        );
+    }
+
+    /// `dnf` is what `yum` is today.
+    fn install_from_mirrors() {
+        let (key, server) = (SigningKey::generate().unwrap(), Server::start().unwrap());
+        let directory = tempfile::tempdir().unwrap();
+        let packages = ["signed", "unsigned"]
+            .map(|name| Package::new(name).file(&format!("/usr/share/{name}"), ""));
+        let files = build(&packages, directory.path()).unwrap();
+        key.sign(&files[..1]).unwrap();
+        create_repository(directory.path()).unwrap();
+        serve(directory.path(), &server, "/repo").unwrap();
+        let mirrors = [server.url("/broken"), server.url("/repo")];
+        let text = metalink(directory.path(), &mirrors).unwrap();
+        server.answer("/metalink", [Answer::File(text.into_bytes())]);
+        let install = |package: &str| {
+            let repository =
+                json!({"metalink": server.url("/metalink"), "gpgkey": key.public().unwrap()});
+            let options = json!({"repos": [repository], "packages": [package], "releasever": "1"});
+            StageTest::new(&STAGE, options)
+                .program("yum", r#"exec dnf --noplugins "$@""#)
+                .run()
+        };
+        let ran = install("signed").success();
+        assert!(ran.tree.contains("usr/share/signed 0644"), "{}", ran.tree);
+        let requests = server.requests();
+        let broken = "/broken/repodata/repomd.xml";
+        assert!(
+            requests.iter().any(|request| request.path == broken),
+            "{requests:?}"
+        );
+
+        let ran = install("unsigned");
+        assert!(!ran.tree.contains("usr/share/unsigned"), "{}", ran.tree);
+        assert!(ran.log.contains("is not signed"), "{}", ran.log);
+        assert_eq!(ran.result.unwrap_err().downcast_ref(), Some(&ExitWith(1)));
     }
 }

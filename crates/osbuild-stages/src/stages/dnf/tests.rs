@@ -78,6 +78,7 @@ with_dnf! {
     packages_must_be_signed_with_the_key_of_their_repository
     metadata_must_have_the_checksum_in_the_end
     a_mirror_that_breaks_off_is_left_for_another
+    links_of_the_tree_do_not_lead_out_of_it
 }
 
 mod bodies {
@@ -180,6 +181,30 @@ mod bodies {
         let requests = server.requests();
         let is_tried = |path: &str| requests.iter().any(|request| request.path == path);
         assert!(is_tried("/broken/repodata/repomd.xml"), "{requests:?}");
+    }
+
+    pub(super) fn links_of_the_tree_do_not_lead_out_of_it() {
+        let repository = Repository::new(None);
+        for link in [
+            "var",
+            "var/log",
+            "var/cache",
+            "var/lib",
+            "usr",
+            "etc",
+            "dev",
+        ] {
+            let outside = tempfile::tempdir().unwrap();
+            let options = json!({"repos": [repository.description()], "packages": ["library"],
+                "releasever": "1", "basearch": "x86_64", "fastestmirror": false});
+            let test = StageTest::new(&STAGE, options);
+            let parent = link.rsplit_once('/').map(|(parent, _)| parent);
+            let test = parent.into_iter().fold(test, StageTest::directory);
+            // Whether dnf can do anything with such a tree is its business.
+            test.symlink(link, outside.path().to_str().unwrap()).run();
+            let found = osbuild_testing::tree::describe(outside.path()).unwrap();
+            assert_eq!(found, "", "through {link}");
+        }
     }
 }
 

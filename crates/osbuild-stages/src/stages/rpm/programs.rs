@@ -1,11 +1,10 @@
 //! The programs of the build root, and what every call of them says.
 
-use std::io;
-
 use anyhow::Result;
-use osbuild_stage_api::{Command, StageContext, StageError};
+use osbuild_stage_api::{Command, StageContext};
 
 use super::Options;
+use crate::shared::package_database::check_database;
 
 /// `rpm` and `rpmkeys`, at work on the tree.
 pub(super) struct Programs<'a> {
@@ -39,37 +38,9 @@ impl<'a> Programs<'a> {
         self.on_tree(self.context.command(&self.rpmkeys))
     }
 
-    /// Makes sure that no link of the tree leads the database out of it: rpm opens it from outside, where an absolute
-    /// link means another file than in the finished system.
+    /// Makes sure that no link of the tree leads the database out of it.
     pub(super) fn check_database(&self) -> Result<()> {
-        let given = self.dbpath.last().cloned();
-        let path = given.map_or_else(|| self.default_database(), Ok)?;
-        let tree = fs_err::canonicalize(self.context.tree())?;
-        let mut directory = self.context.tree().join(path.trim_start_matches('/'));
-        let real = loop {
-            match fs_err::canonicalize(&directory) {
-                Ok(real) => break real,
-                // Made by rpm, unless a link is there that leads nowhere yet.
-                Err(error)
-                    if error.kind() == io::ErrorKind::NotFound && !directory.is_symlink() =>
-                {
-                    directory.pop();
-                }
-                Err(error) => return Err(error.into()),
-            }
-        };
-        let is_climbing = path.split('/').any(|part| part == "..");
-        if real.starts_with(&tree) && !is_climbing {
-            return Ok(());
-        }
-        let text = format!("the database {path} is outside the tree");
-        Err(StageError::new("ValueError", text).into())
-    }
-
-    fn default_database(&self) -> Result<String> {
-        let rpm = self.context.command("rpm").args(["--eval", "%{_dbpath}"]);
-        let path = rpm.quiet().read()?;
-        Ok(String::from_utf8_lossy(&path).trim().to_owned())
+        check_database(self.context, self.dbpath.last().map(String::as_str))
     }
 
     fn on_tree(&self, command: Command) -> Command {

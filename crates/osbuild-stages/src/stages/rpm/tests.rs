@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use osbuild_stage_api::testing::{Ran, StageTest};
 use osbuild_testing::private_mounts::in_private_mounts;
+use osbuild_testing::rpm_database::RpmDatabase;
 use osbuild_testing::rpm_repository::{Package, SigningKey, build};
 use serde_json::{Value, json};
 
@@ -402,59 +403,27 @@ mod bodies {
         };
         assert_eq!(without_database(&ran.tree), without_database(&by_rpm.tree));
         assert_eq!(ran.metadata, by_rpm.metadata);
-        assert_eq!(database(&here), database(&there));
+        let headers = |test: &StageTest| database(test).headers().unwrap();
+        assert_eq!(headers(&here), headers(&there));
         assert_eq!(times(&here), times(&there));
         for test in [&here, &there] {
-            let verified = rpm(test, &["-Va"]);
-            assert_eq!(verified, "", "rpm -Va");
+            assert_eq!(database(test).verify().unwrap(), "", "rpm -Va");
         }
     }
 
-    /// Asks the rpm of this machine about the tree of a test.
-    fn rpm(test: &StageTest, arguments: &[&str]) -> String {
-        let output = std::process::Command::new("rpm")
-            .arg("--root")
-            .arg(test.tree())
-            .args(["--dbpath", DATABASE])
-            .args(arguments)
-            .output()
-            .unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Everything that the database has, but for when packages were installed and in which order.
-    fn database(test: &StageTest) -> Vec<String> {
-        let xml = rpm(test, &["-qa", "--xml"]);
-        let mut packages: Vec<String> = xml
-            .split("</rpmHeader>")
-            .map(|package| {
-                let mut skip = 0;
-                let lines = package.lines().filter(|line| {
-                    if line.contains("\"Installtime\"") || line.contains("\"Installtid\"") {
-                        skip = 3;
-                    }
-                    skip = u32::saturating_sub(skip, 1);
-                    skip == 0
-                });
-                lines.collect::<Vec<_>>().join("\n")
-            })
-            .collect();
-        packages.sort();
-        packages
+    fn database(test: &StageTest) -> RpmDatabase {
+        RpmDatabase::new(&test.tree(), DATABASE)
     }
 
     /// The times of what packages brought; those of directories are of the last entry that was made in them.
     fn times(test: &StageTest) -> Vec<(String, i64)> {
-        let names = rpm(test, &["-qa", "--qf", "[%{FILENAMES}\n]"]);
+        let names = database(test).query("[%{FILENAMES}\n]").unwrap();
         let mut times = Vec::new();
-        for name in names.lines().filter(|name| !name.contains("ghost")) {
+        for name in names.iter().filter(|name| !name.contains("ghost")) {
             let meta = fs_err::symlink_metadata(test.path(name)).unwrap();
             let is_empty = || fs_err::read_dir(test.path(name)).unwrap().count() == 0;
             if !meta.is_dir() || is_empty() {
-                times.push((
-                    name.to_owned(),
-                    std::os::unix::fs::MetadataExt::mtime(&meta),
-                ));
+                times.push((name.clone(), std::os::unix::fs::MetadataExt::mtime(&meta)));
             }
         }
         times.sort();
@@ -547,6 +516,16 @@ mod bodies {
             };
             assert_eq!(test.symlink(link, target).run().error(), expected);
         }
+        let file = "usr/lib/sysimage/rpm/rpmdb.sqlite";
+        let test = stage(std::slice::from_ref(&package), None, &json!({}), &json!({}))
+            .directory("usr/lib/sysimage/rpm");
+        fs_err::write(outside.path().join("database"), "").unwrap();
+        let ran = test.symlink(file, &format!("{target}/database")).run();
+        assert_eq!(
+            ran.error(),
+            format!("ValueError: /{file} is a link out of the tree")
+        );
+        fs_err::remove_file(outside.path().join("database")).unwrap();
         for link in ["etc", "etc/x", "dev", "etc/machine-id", "var", "var/lib"] {
             let test = stage(
                 std::slice::from_ref(&package),
