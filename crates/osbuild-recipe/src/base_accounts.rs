@@ -6,9 +6,12 @@ const USERS: [&str; 18] = [
     "www-data", "backup", "list", "irc", "_apt", "nobody",
 ];
 
+/// Those that have no group of their name: `sync`'s is `nogroup`, and so are the other two's.
+const USERS_WITHOUT_A_GROUP: [&str; 3] = ["sync", "_apt", "nobody"];
+
 /// Groups without a user of the same name, with their numbers: `useradd` refuses to make such a user
 /// with a group of its own.
-pub(crate) const GROUPS_WITHOUT_A_USER: [(&str, u32); 22] = [
+const GROUPS_WITHOUT_A_USER: [(&str, u32); 23] = [
     ("adm", 4),
     ("tty", 5),
     ("disk", 6),
@@ -31,9 +34,31 @@ pub(crate) const GROUPS_WITHOUT_A_USER: [(&str, u32); 22] = [
     ("plugdev", 46),
     ("staff", 50),
     ("users", 100),
+    ("nogroup", 65534),
 ];
 
 /// Whether a user is there without being made.
 pub(crate) fn is_user(name: &str) -> bool {
     USERS.contains(&name)
+}
+
+/// Whether a group is there without being made.
+pub(crate) fn is_group(name: &str) -> bool {
+    (is_user(name) && !USERS_WITHOUT_A_GROUP.contains(&name)) || number_of_group(name).is_some()
+}
+
+/// The number of a group that has no user of the same name.
+pub(crate) fn number_of_group(name: &str) -> Option<u32> {
+    let mut groups = GROUPS_WITHOUT_A_USER.iter();
+    groups
+        .find(|(group, _)| *group == name)
+        .map(|(_, number)| *number)
+}
+
+/// The name of a group that has no user of the same name, by its number.
+pub(crate) fn group_with_number(wanted: u32) -> Option<&'static str> {
+    let mut groups = GROUPS_WITHOUT_A_USER.iter();
+    groups
+        .find(|(_, number)| *number == wanted)
+        .map(|(group, _)| *group)
 }

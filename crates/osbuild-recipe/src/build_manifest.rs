@@ -103,7 +103,9 @@ fn lock_file(recipe: &Path, choice: &LockChoice) -> Option<PathBuf> {
     match choice {
         LockChoice::Fresh => None,
         LockChoice::File(file) => Some(file.clone()),
-        LockChoice::Beside => Some(Lock::path_for(recipe)).filter(|file| file.exists()),
+        LockChoice::Beside => {
+            Some(Lock::path_for(recipe)).filter(|file| file.is_symlink() || file.exists())
+        }
     }
 }
 

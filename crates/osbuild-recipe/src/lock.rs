@@ -14,7 +14,7 @@
 //! }
 //! ```
 
-mod checked_text;
+mod checked_value;
 mod error;
 
 use std::fmt::Write as _;
@@ -37,7 +37,7 @@ pub struct Lock {
     /// Version of this format.
     pub lock_version: u32,
     /// Digest of the part of the recipe that the packages were chosen for.
-    #[serde(deserialize_with = "checked_text::prefixed_sha256")]
+    #[serde(deserialize_with = "checked_value::prefixed_sha256")]
     pub recipe_digest: String,
     /// Distribution of the packages.
     pub distribution: String,
@@ -46,6 +46,7 @@ pub struct Lock {
     /// Architecture of the packages.
     pub architecture: String,
     /// Time stamp of what is built from this lock, in seconds since 1970.
+    #[serde(deserialize_with = "checked_value::epoch")]
     pub source_epoch: i64,
     /// The state of each suite that was read.
     pub repositories: Vec<LockedRepository>,
@@ -72,10 +73,10 @@ pub struct LockedPackages {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PackageDigests {
     /// Of the packages of the system itself, `sha256:` and hexadecimal.
-    #[serde(deserialize_with = "checked_text::prefixed_sha256")]
+    #[serde(deserialize_with = "checked_value::prefixed_sha256")]
     pub system: String,
     /// Of those of the build root.
-    #[serde(deserialize_with = "checked_text::prefixed_sha256")]
+    #[serde(deserialize_with = "checked_value::prefixed_sha256")]
     pub build: String,
 }
 
@@ -126,10 +127,10 @@ pub struct LockedPackage {
     /// Its architecture, or `all`.
     pub architecture: String,
     /// Where it can be fetched, the preferred address first.
-    #[serde(deserialize_with = "checked_text::addresses")]
+    #[serde(deserialize_with = "checked_value::addresses")]
     pub urls: Vec<String>,
     /// SHA-256 of the archive, in hexadecimal.
-    #[serde(deserialize_with = "checked_text::sha256")]
+    #[serde(deserialize_with = "checked_value::sha256")]
     pub sha256: String,
     /// Size of the archive in bytes.
     pub size: u64,
@@ -146,7 +147,7 @@ pub struct LockedRepository {
     /// The `Date` of its release file, as written there.
     pub date: String,
     /// SHA-256 of its `InRelease` file, in hexadecimal.
-    #[serde(deserialize_with = "checked_text::sha256")]
+    #[serde(deserialize_with = "checked_value::sha256")]
     pub in_release_sha256: String,
 }
 

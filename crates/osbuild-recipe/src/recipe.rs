@@ -134,6 +134,8 @@ pub struct Group {
     pub name: String,
     /// Its number, when it matters.
     pub gid: Option<u32>,
+    /// Where the recipe names it.
+    pub place: Place,
 }
 
 /// A user to create or change.
@@ -159,6 +161,8 @@ pub struct User {
     pub groups: Vec<String>,
     /// What the user may do through sudo.
     pub sudo: Sudo,
+    /// Where the recipe names it.
+    pub place: Place,
 }
 
 /// What a user may do through sudo.

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use super::identity_names::{is_account_name, is_plain_path};
 use super::password::check_password;
 use super::ssh_key::check_ssh_key;
-use crate::base_accounts::GROUPS_WITHOUT_A_USER;
 use crate::node::{Node, NodeKind};
 use crate::problem::{Problems, RecipeError};
 use crate::recipe::{Group, Sudo, User};
@@ -33,6 +32,7 @@ fn group(node: &Node, seen: &mut HashSet<String>, problems: &mut Problems) -> Op
         return Some(Group {
             name: name.value,
             gid: None,
+            place: name.place,
         });
     }
     let mut section = Section::open(node, "groups", problems)?;
@@ -44,6 +44,7 @@ fn group(node: &Node, seen: &mut HashSet<String>, problems: &mut Problems) -> Op
     Some(Group {
         name: name.value,
         gid,
+        place: name.place,
     })
 }
 
@@ -76,6 +77,7 @@ fn user(node: &Node, seen: &mut HashSet<String>, problems: &mut Problems) -> Opt
         name: name
             .as_ref()
             .map_or_else(String::new, |name| name.value.clone()),
+        place: name.as_ref().map_or(section.place(), |name| name.place),
         uid: account_number(&mut section, "uid", problems),
         gid: account_number(&mut section, "gid", problems),
         description: description(&mut section, problems),
@@ -92,25 +94,7 @@ fn user(node: &Node, seen: &mut HashSet<String>, problems: &mut Problems) -> Opt
     section.finish(problems);
     let name = name?;
     check_name(&name, "user", seen, problems);
-    check_own_group(&name, user.gid, problems);
     Some(user)
-}
-
-fn check_own_group(name: &Text, gid: Option<u32>, problems: &mut Problems) {
-    let taken = GROUPS_WITHOUT_A_USER
-        .iter()
-        .find(|(group, _)| gid.is_none() && *group == name.value);
-    if let Some((group, number)) = taken {
-        problems.add(
-            RecipeError::new(
-                name.place,
-                format!("user `{group}` cannot have a group of its own: every system has a group of that name"),
-            )
-            .hint(format!(
-                "choose another name, or make that group the user's own with `gid: {number}`"
-            )),
-        );
-    }
 }
 
 fn account_number(
@@ -153,10 +137,13 @@ fn sudo(section: &mut Section<'_>, has_password: bool, problems: &mut Problems) 
 
 fn description(section: &mut Section<'_>, problems: &mut Problems) -> Option<String> {
     let text = section.text("description", problems)?;
-    if text.value.contains([':', '\n']) {
+    if text
+        .value
+        .contains(|letter: char| letter == ':' || letter.is_control())
+    {
         problems.add(RecipeError::new(
             text.place,
-            "`users.description` must not contain `:` or a line break",
+            "`users.description` must not contain `:`, line breaks or other control characters",
         ));
     }
     Some(text.value)

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::files::hidden_by;
 use crate::problem::{Place, Problems, RecipeError};
 use crate::recipe::{Disk, FileSystemKind, PartitionRole, PartitionSize, PartitionTable};
 use crate::size::Size;
@@ -12,6 +13,10 @@ const TABLE_SPACE: Size = Size::mebibytes(2);
 const MAXIMUM_MBR_PARTITIONS: usize = 4;
 /// Entries of a GPT as every tool makes them.
 const MAXIMUM_GPT_PARTITIONS: usize = 128;
+
+/// Folders without which a system cannot begin to start: what mounts the others is in them. In today's releases some are
+/// links into `/usr`.
+const NEEDED_TO_START: [&str; 5] = ["/bin", "/etc", "/lib", "/lib64", "/sbin"];
 
 /// Reports every contradiction at the partition that makes it.
 pub(super) fn check(disk: &Disk, place: Place, problems: &mut Problems) {
@@ -59,6 +64,9 @@ fn check_mountpoints(disk: &Disk, place: Place, problems: &mut Problems) {
             let message = "FAT cannot hold a root file system";
             problems.add(RecipeError::new(partition.place, message).hint("use `ext4`"));
         }
+        if let Some(message) = unusable_mountpoint(&system.mountpoint) {
+            problems.add(RecipeError::new(partition.place, message));
+        }
     }
     if !seen.contains_key("/") {
         problems.add(
@@ -66,6 +74,18 @@ fn check_mountpoints(disk: &Disk, place: Place, problems: &mut Problems) {
                 .hint("add one with `mountpoint: /`"),
         );
     }
+}
+
+/// Says why nothing of an image can be mounted at a path, if so.
+fn unusable_mountpoint(path: &str) -> Option<String> {
+    if let Some(folder) = hidden_by(path) {
+        return Some(format!(
+            "`{path}` can be no mount point: `{folder}` is filled anew whenever the system starts"
+        ));
+    }
+    NEEDED_TO_START
+        .contains(&path)
+        .then(|| format!("`{path}` can be no mount point: the system needs it to mount anything"))
 }
 
 fn check_fits(disk: &Disk, problems: &mut Problems) {

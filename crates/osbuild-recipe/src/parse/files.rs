@@ -94,7 +94,7 @@ fn file(node: &Node, seen: &mut HashSet<String>, problems: &mut Problems) -> Opt
 }
 
 /// The folder that is mounted over a path when the system runs; `/var/run` and `/var/lock` are links into one.
-fn hidden_by(path: &str) -> Option<&'static str> {
+pub(super) fn hidden_by(path: &str) -> Option<&'static str> {
     if is_at_or_below(path, "/var/run") || is_at_or_below(path, "/var/lock") {
         return Some("/run");
     }

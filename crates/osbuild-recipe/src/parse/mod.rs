@@ -1,5 +1,6 @@
 //! Reads a recipe: YAML text in, a checked [`Recipe`] or every error with its place out.
 
+mod account_checks;
 mod accounts;
 mod boot;
 mod disk;
@@ -44,6 +45,7 @@ fn recipe(mut section: Section<'_>, path: &Path, problems: &mut Problems) -> Opt
     let packages = packages::packages(&mut section, problems);
     let groups = accounts::groups(&mut section, problems);
     let users = accounts::users(&mut section, problems);
+    account_checks::check(&groups, &users, problems);
     let hostname = system::hostname(&mut section, problems);
     let locale = system::locale(&mut section, problems);
     let timezone = system::timezone(&mut section, problems);

@@ -155,6 +155,71 @@ fn a_user_cannot_share_the_name_of_a_group_of_every_system() {
 }
 
 #[test]
+fn accounts_that_cannot_be_made_are_told_before_anything_is_built() {
+    check(
+        "groups:\n  - lena\n  - {name: ada, gid: 2000}\nusers:\n  - name: lena\n  - name: ada\n  - {name: eve, gid: 2000}\n",
+        &[
+            "8:11: user `lena` gets a group of its own, but `groups` has `lena`, too \
+           (leave it out of `groups`: it is made with the user)",
+            "9:11: user `ada` gets a group of its own, but `groups` has `ada`, too \
+           (make that group the user's own with `gid: 2000`)",
+        ],
+    );
+    check(
+        "groups:\n  - sudo\n  - {name: mine, gid: 27}\n  - www-data\n",
+        &[
+            "5:5: group `sudo` cannot be made: every system has it (leave it out)",
+            "6:12: group `mine` has the number of `sudo`, which every system has",
+            "7:5: group `www-data` cannot be made: every system has it (leave it out)",
+        ],
+    );
+    check(
+        "groups: [{name: a, gid: 1500}, {name: b, gid: 1500}]\nusers:\n  - {name: c, uid: 1500}\n  - {name: d, uid: 1500, gid: 65534}\n",
+        &[
+            "4:39: `a` and `b` both have the `gid` 1500",
+            "7:12: `c` and `d` both have the `uid` 1500",
+        ],
+    );
+    check(
+        "users:\n  - {name: lena, gid: 1234}\n  - {name: ada, uid: 1300}\n  - {name: eve, uid: 1301, gid: 1300}\n",
+        &[
+            "5:12: no group has the number 1234, which is to be the group of `lena` \
+           (make one: `groups: [{name: lena, gid: 1234}]`)",
+        ],
+    );
+    check(
+        "users:\n  - {name: lena, description: \"a\\0b\"}\n",
+        &[
+            "5:31: `users.description` must not contain `:`, line breaks or other control characters",
+        ],
+    );
+}
+
+#[test]
+fn nothing_is_mounted_where_the_system_could_not_start() {
+    for (path, reason) in [
+        ("/dev", "`/dev` is filled anew whenever the system starts"),
+        (
+            "/run/data",
+            "`/run` is filled anew whenever the system starts",
+        ),
+        (
+            "/var/run",
+            "`/run` is filled anew whenever the system starts",
+        ),
+        ("/etc", "the system needs it to mount anything"),
+        ("/lib", "the system needs it to mount anything"),
+    ] {
+        let disk = format!(
+            "disk:\n  partitions:\n    - {{name: a, filesystem: ext4, mountpoint: /}}\n    \
+             - {{name: b, size: 1 GiB, filesystem: ext4, mountpoint: {path}}}\n"
+        );
+        let expected = format!("7:7: `{path}` can be no mount point: {reason}");
+        check(&format!("{disk}outputs: [raw]\n"), &[&expected]);
+    }
+}
+
+#[test]
 fn sudo_asks_for_a_password_only_when_there_is_one() {
     check(
         "users: [{name: a, sudo: true}]\n",

@@ -107,6 +107,7 @@ fn deep_nesting_in_a_lock_is_an_error() {
 fn wrong_values_of_a_lock_are_found_where_they_stand() {
     let good = lock();
     let package = &good.packages.system[0];
+    let epoch = format!("\"source-epoch\": {}", good.source_epoch);
     for (from, to, expected) in [
         (
             package.sha256.as_str(),
@@ -118,6 +119,16 @@ fn wrong_values_of_a_lock_are_found_where_they_stand() {
             "deb.example.org/base-files.deb",
             "the lock is damaged: `deb.example.org/base-files.deb` is not an address that begins with \
              https://, http:// or file:///",
+        ),
+        (
+            epoch.as_str(),
+            "\"source-epoch\": -5",
+            "the lock is damaged: `source-epoch` is -5, but must be between 0 and 4294967295",
+        ),
+        (
+            epoch.as_str(),
+            "\"source-epoch\": 4294967296",
+            "the lock is damaged: `source-epoch` is 4294967296, but must be between 0 and 4294967295",
         ),
         (
             "\"size\": 1000",

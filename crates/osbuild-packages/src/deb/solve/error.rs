@@ -40,6 +40,12 @@ pub enum SolveError {
         /// The package.
         name: String,
     },
+    /// Every version of an essential package is forbidden by a pin.
+    #[error("package `{name}` is essential and cannot be left out")]
+    Essential {
+        /// The package.
+        name: String,
+    },
     /// The name is virtual and several packages provide it.
     #[error("`{name}` is a virtual package; name one of its providers: {}", providers.join(", "))]
     Virtual {

@@ -67,6 +67,9 @@ pub(super) fn roots(
     request: &SolveRequest,
     marking: &mut Marking<'_, '_>,
 ) -> Result<Vec<PackageId>, SolveError> {
+    if request.base != BaseSet::Nothing {
+        check_essentials(universe, marking)?;
+    }
     let mut roots: Vec<PackageId> = universe
         .package_ids()
         .filter(|&id| {
@@ -82,6 +85,23 @@ pub(super) fn roots(
         }
     }
     Ok(roots)
+}
+
+/// No system is without its essential packages: what has no dependency on them relies on them nevertheless.
+fn check_essentials(universe: &Universe<'_>, marking: &Marking<'_, '_>) -> Result<(), SolveError> {
+    let missing = universe.package_ids().find(|&id| {
+        let package = universe.package(id);
+        package.is_essential
+            && universe.name(id) != "apt"
+            && !package.versions.is_empty()
+            && marking.candidate(id).is_none()
+    });
+    match missing {
+        Some(id) => Err(SolveError::Essential {
+            name: universe.name(id).to_owned(),
+        }),
+        None => Ok(()),
+    }
 }
 
 fn in_base(universe: &Universe<'_>, base: BaseSet, id: PackageId, version: VersionId) -> bool {

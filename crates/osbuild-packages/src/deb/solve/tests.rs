@@ -227,6 +227,29 @@ fn a_repository_that_is_not_automatic_gives_only_what_others_lack() {
 }
 
 #[test]
+fn essential_packages_cannot_be_left_out() {
+    let indices = [index(&["bash\nEssential: yes", "o"])];
+    let without_bash = |base| {
+        let pins = vec![Pin {
+            package: "bash".to_owned(),
+            target: PinTarget::Version("*".to_owned()),
+            priority: -1,
+        }];
+        let request = SolveRequest {
+            base,
+            pins,
+            ..request(&["o"])
+        };
+        choose_from(&indices, &request)
+    };
+    assert_eq!(
+        without_bash(BaseSet::Essential).unwrap_err(),
+        "package `bash` is essential and cannot be left out"
+    );
+    assert_eq!(without_bash(BaseSet::Nothing).unwrap(), ["o 1"]);
+}
+
+#[test]
 fn base_sets_grow() {
     let packages = [
         "apt\nPriority: important",

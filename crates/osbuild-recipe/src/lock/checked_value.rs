@@ -1,4 +1,4 @@
-//! Texts of a lock that must have a form; read so that an error has the place of the text.
+//! Values of a lock that must have a form; read so that an error has the place of the value.
 
 use std::fmt;
 
@@ -35,6 +35,18 @@ pub(super) fn addresses<'de, D: Deserializer<'de>>(
         return Err(D::Error::custom("a package has no address"));
     }
     Ok(list.into_iter().map(|Address(text)| text).collect())
+}
+
+/// Reads a time stamp that every file system and archive can hold: seconds since 1970, in 32 bits, so until 2106.
+pub(super) fn epoch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let seconds = i64::deserialize(deserializer)?;
+    if u32::try_from(seconds).is_err() {
+        return Err(D::Error::custom(format_args!(
+            "`source-epoch` is {seconds}, but must be between 0 and {}",
+            u32::MAX
+        )));
+    }
+    Ok(seconds)
 }
 
 struct Address(String);
