@@ -64,7 +64,7 @@ pub(crate) fn copy_tree(source: &Path, target: &Path, options: CopyOptions) -> R
         options,
         can_share_blocks: AtomicBool::new(options.blocks == Blocks::Shared),
     };
-    let found = in_parallel::<PathBuf, Found>(PathBuf::from("."), &|found, directory| {
+    let found = in_parallel::<PathBuf, Found>(vec![PathBuf::from(".")], &|found, directory| {
         copier
             .fill(directory, found)
             .with_context(|| format!("copying {}", source.display()))

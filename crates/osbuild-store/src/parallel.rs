@@ -3,21 +3,21 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use anyhow::{Error, Result};
+use anyhow::{Error, Result, anyhow};
 
 /// More threads than this do not make one disk faster.
 const MAXIMUM_THREADS: usize = 8;
 
-/// Calls `work` for the first job and for all that it brings up, in no order, and gives what each thread has gathered.
+/// Calls `work` for the first jobs and for all that they bring up, in no order, and gives what each thread has gathered.
 ///
 /// After the first failure nothing new is begun, and the failure is what comes of it all.
 pub(crate) fn in_parallel<J: Send, S: Default + Send>(
-    first: J,
+    first: Vec<J>,
     work: &(dyn Fn(&mut S, J) -> Result<Vec<J>> + Sync),
 ) -> Result<Vec<S>> {
     let queue = Queue {
         jobs: Mutex::new(Jobs {
-            pending: vec![first],
+            pending: first,
             working: 0,
             failure: None,
         }),
@@ -59,9 +59,9 @@ impl<J> Queue<J> {
     fn work<S: Default>(&self, work: &(dyn Fn(&mut S, J) -> Result<Vec<J>> + Sync)) -> S {
         let mut gathered = S::default();
         while let Some(job) = self.take() {
+            let working = Working(self);
             let result = work(&mut gathered, job);
             let mut jobs = self.lock();
-            jobs.working -= 1;
             match result {
                 Ok(more) => jobs.pending.extend(more),
                 Err(error) => {
@@ -69,7 +69,7 @@ impl<J> Queue<J> {
                 }
             }
             drop(jobs);
-            self.changed.notify_all();
+            drop(working);
         }
         gathered
     }
@@ -100,13 +100,29 @@ impl<J> Queue<J> {
     }
 }
 
+/// A thread that is at a job. When it is through with it, the others look again, also when it panics: or they would wait
+/// for ever.
+struct Working<'a, J>(&'a Queue<J>);
+
+impl<J> Drop for Working<'_, J> {
+    fn drop(&mut self) {
+        let mut jobs = self.0.lock();
+        jobs.working -= 1;
+        if thread::panicking() {
+            jobs.failure.get_or_insert(anyhow!("a thread panicked"));
+        }
+        drop(jobs);
+        self.0.changed.notify_all();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_job_is_done_once_with_all_that_it_brings_up() {
-        let done = in_parallel::<u32, Vec<u32>>(1, &|done, number| {
+        let done = in_parallel::<u32, Vec<u32>>(vec![1], &|done, number| {
             done.push(number);
             Ok([number * 2, number * 2 + 1]
                 .into_iter()
@@ -120,10 +136,21 @@ mod tests {
 
     #[test]
     fn the_first_failure_ends_it() {
-        let result = in_parallel::<u32, ()>(0, &|(), number| {
+        let result = in_parallel::<u32, ()>(vec![0], &|(), number| {
             anyhow::ensure!(number < 5, "five");
             Ok(vec![number + 1])
         });
         assert_eq!(result.unwrap_err().to_string(), "five");
+    }
+
+    #[test]
+    fn a_panic_of_one_thread_ends_all() {
+        let result = std::panic::catch_unwind(|| {
+            in_parallel::<u32, ()>(vec![0], &|(), number| {
+                assert!(number < 50, "meant to be");
+                Ok(vec![number + 1, number + 1])
+            })
+        });
+        assert!(result.is_err());
     }
 }

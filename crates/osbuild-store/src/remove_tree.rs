@@ -11,16 +11,21 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context as _, Result, bail};
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, IFlags, Mode, OFlags, ResolveFlags, ioctl_getflags,
-    ioctl_setflags, openat, openat2, unlinkat,
+    ioctl_setflags, openat, openat2, renameat, unlinkat,
 };
 use rustix::io::Errno;
 
 use crate::parallel::in_parallel;
 
+/// Directories further down than this are moved up, to be emptied when all else is gone: each of those above is open
+/// meanwhile, and a process can have a thousand files open, while a tree can be deeper than that.
+const DEEPEST: usize = 100;
+
 /// Removes a file or a whole directory; it is no error if there is none.
 ///
-/// Several processes may remove the same tree: what one finds gone already is done. Never goes into a mount: upstream osbuild once left the host's `/usr` bind-mounted in its store, for
-/// `rm -rf` to find. Immutable flags and permissions that are in the way are lifted.
+/// Several processes may remove the same tree: what one finds gone already is done. Never goes into a mount: upstream
+/// osbuild once left the host's `/usr` bind-mounted in its store, for `rm -rf` to find. Immutable flags and permissions
+/// that are in the way are lifted.
 ///
 /// # Errors
 /// Something is mounted in the tree, or it can not be removed for another reason; the rest of it may be gone.
@@ -46,7 +51,14 @@ pub fn remove_tree(path: &Path) -> Result<()> {
         return Ok(());
     }
     let top = Directory::new(Above::Outside(parent), name, path.to_owned());
-    in_parallel::<_, ()>(top, &|(), directory| directory.empty()).map(drop)
+    let mut next = vec![top];
+    while !next.is_empty() {
+        let moved = in_parallel(next, &|moved, directory: Arc<Directory>| {
+            directory.empty(moved)
+        })?;
+        next = moved.into_iter().flatten().collect();
+    }
+    Ok(())
 }
 
 /// What an entry was, as far as it is left.
@@ -78,6 +90,8 @@ struct Directory {
     open: OnceLock<OwnedFd>,
     /// Directories in it that are not gone.
     left: AtomicUsize,
+    /// Directories above it that are to go.
+    depth: usize,
 }
 
 /// Where a directory is.
@@ -90,7 +104,12 @@ enum Above {
 
 impl Directory {
     fn new(above: Above, name: CString, place: PathBuf) -> Arc<Self> {
+        let depth = match &above {
+            Above::Outside(_) => 0,
+            Above::Inside(parent) => parent.depth + 1,
+        };
         Arc::new(Self {
+            depth,
             above,
             name,
             place,
@@ -109,8 +128,9 @@ impl Directory {
         }
     }
 
-    /// Removes all files in it, and the directory if that was all; gives the directories in it.
-    fn empty(self: Arc<Self>) -> Result<Vec<Arc<Self>>> {
+    /// Removes all files in it, and the directory if that was all; gives the directories in it, but for those that had to
+    /// be moved to the top.
+    fn empty(self: Arc<Self>, moved: &mut Vec<Arc<Self>>) -> Result<Vec<Arc<Self>>> {
         let Some(opened) = open_directory(self.parent(), &self.name, &self.place)? else {
             self.remove()?;
             return Ok(Vec::new());
@@ -140,8 +160,13 @@ impl Directory {
             is_writable = true;
             let place = self.place.join(bytes_as_path(name));
             if remove_file(directory.as_fd(), name, &place)? == Found::Directory {
-                let above = Above::Inside(Arc::clone(&self));
-                inside.push(Self::new(above, name.to_owned(), place));
+                match self.move_up(directory.as_fd(), name, &place) {
+                    Some(directory) => moved.push(directory),
+                    None => {
+                        let above = Above::Inside(Arc::clone(&self));
+                        inside.push(Self::new(above, name.to_owned(), place));
+                    }
+                }
             }
         }
         // Nobody looks at this before the directories inside are handed on.
@@ -150,6 +175,38 @@ impl Directory {
             self.remove()?;
         }
         Ok(inside)
+    }
+
+    /// Moves a directory in this one to the top, if this one is far from there.
+    fn move_up(&self, directory: BorrowedFd<'_>, name: &CStr, place: &Path) -> Option<Arc<Self>> {
+        static MOVED: AtomicUsize = AtomicUsize::new(0);
+        if self.depth < DEEPEST {
+            return None;
+        }
+        let top = self.top()?;
+        let number = MOVED.fetch_add(1, Ordering::Relaxed);
+        let new = CString::new(format!(".moved-up-{}-{number}", std::process::id())).ok()?;
+        let opened = top.open.get()?;
+        if let Err(error) = renameat(directory, name, opened, &new) {
+            // It is emptied where it is, and if that cannot be, the error says why.
+            tracing::debug!(%error, place = %place.display(), "moving a deep directory up failed");
+            return None;
+        }
+        // The top cannot go before this is counted: the directory that it was found in is still below it.
+        top.left.fetch_add(1, Ordering::AcqRel);
+        Some(Self::new(Above::Inside(top), new, place.to_owned()))
+    }
+
+    /// The directory above this one that is not in another that is to go.
+    fn top(&self) -> Option<Arc<Self>> {
+        let Above::Inside(parent) = &self.above else {
+            return None;
+        };
+        let mut top = parent;
+        while let Above::Inside(next) = &top.above {
+            top = next;
+        }
+        Some(Arc::clone(top))
     }
 
     /// Removes the directory, which is empty, and those above for which it was the last.
@@ -279,6 +336,23 @@ mod tests {
         remove_tree(&tree).unwrap();
         assert!(!tree.exists());
         remove_tree(&tree).unwrap();
+    }
+
+    #[test]
+    fn a_tree_deeper_than_files_can_be_open_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path().join("tree");
+        fs_err::create_dir(&tree).unwrap();
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut directory = openat(CWD, &tree, flags, Mode::empty()).unwrap();
+        for _ in 0..5000 {
+            rustix::fs::mkdirat(&directory, "side", Mode::RWXU).unwrap();
+            rustix::fs::mkdirat(&directory, "d", Mode::RWXU).unwrap();
+            directory = openat(&directory, "d", flags, Mode::empty()).unwrap();
+        }
+        drop(directory);
+        remove_tree(&tree).unwrap();
+        assert!(!tree.exists());
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(crate) fn walk<S: Default + Send>(
         top: open_directory(CWD, top).with_context(|| format!("opening {}", top.display()))?,
         visit,
     };
-    in_parallel(PathBuf::new(), &|gathered, directory| {
+    in_parallel(vec![PathBuf::new()], &|gathered, directory| {
         walker.look_into(&directory, gathered)
     })
     .with_context(|| format!("walking through {}", top.display()))
