@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use osbuild_engine::event::{Event, FetchProgress, Observer};
+use osbuild_engine::outcome::SourceOutcome;
 use osbuild_manifest::manifest::Manifest;
 
 use super::plain::{fetch_summary, human_size, short_space, verdict};
@@ -47,13 +48,13 @@ impl LiveMonitor {
         }
     }
 
-    fn source_finished(&mut self, name: &str, files: usize) {
+    fn source_finished(&mut self, name: &str, outcome: &SourceOutcome) {
         let Some((bar, start)) = self.source.take() else {
             return;
         };
         bar.finish_and_clear();
         let text = fetch_summary(
-            files,
+            outcome,
             self.progress.bytes_done,
             start.elapsed().as_secs_f64(),
         );
@@ -77,7 +78,7 @@ impl Observer for LiveMonitor {
                 }
             }
             Event::SourceFinished { source, outcome } => {
-                self.source_finished(&manifest.sources[*source].name, outcome.results.len());
+                self.source_finished(&manifest.sources[*source].name, outcome);
             }
             Event::PipelineStarted {
                 pipeline,

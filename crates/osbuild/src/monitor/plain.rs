@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use osbuild_engine::event::{Event, FetchProgress, Observer};
-use osbuild_engine::outcome::{Ending, StageOutcome};
+use osbuild_engine::outcome::{Ending, SourceOutcome, StageOutcome};
 use osbuild_manifest::manifest::Manifest;
 
 use super::Paper;
@@ -41,7 +41,7 @@ impl Observer for PlainMonitor {
             Event::SourceFinished { source, outcome } => {
                 let name = &manifest.sources[*source].name;
                 let text = fetch_summary(
-                    outcome.results.len(),
+                    outcome,
                     self.progress.bytes_done,
                     self.fetch_start.elapsed().as_secs_f64(),
                 );
@@ -90,11 +90,18 @@ pub(super) fn verdict(outcome: &StageOutcome) -> &'static str {
 }
 
 /// Says what a source fetched.
-pub(super) fn fetch_summary(files: usize, bytes: u64, seconds: f64) -> String {
-    let files = match files {
+pub(super) fn fetch_summary(outcome: &SourceOutcome, bytes: u64, seconds: f64) -> String {
+    let files = match outcome.results.len() {
         1 => "1 file".to_owned(),
         count => format!("{count} files"),
     };
+    if !outcome.success {
+        let missing = outcome
+            .results
+            .iter()
+            .filter(|result| result.error.is_some());
+        return format!("{} of {files} missing FAILED", missing.count());
+    }
     if bytes == 0 {
         format!("{files} present")
     } else {
