@@ -13,11 +13,14 @@ pub fn in_private_mounts(test: &str, body: impl FnOnce()) {
         return;
     }
     let program = std::env::current_exe().expect("a process knows its program");
+    // What the body mounts on is removed out here, where it is not mounted.
+    let folder = tempfile::tempdir().expect("a temporary directory can be made");
     let output = Command::new("unshare")
         .args(["--mount", "--propagation", "private"])
         .arg(program)
         .args(["--exact", test, "--nocapture", "--include-ignored"])
         .env(INSIDE, "1")
+        .env("TMPDIR", folder.path())
         .output()
         .expect("`unshare` can be run");
     let bytes = [output.stdout.as_slice(), output.stderr.as_slice()].concat();

@@ -98,7 +98,7 @@ fn the_container_is_a_root_file_system() {
     assert!(ran.success());
     let said = Command::new("chroot")
         .arg(folder.path())
-        .args(["/bin/sh", "-c", "dpkg --audit && . /etc/os-release && echo $VERSION_CODENAME && ls -d /etc/ssl/certs/ca-certificates.crt"])
+        .args(["/bin/sh", "-c", "dpkg --audit && dpkg --verify && . /etc/os-release && echo $VERSION_CODENAME && ls -d /etc/ssl/certs/ca-certificates.crt"])
         .output()
         .unwrap();
     assert_eq!(
