@@ -26,6 +26,7 @@ pub(crate) mod qemu_img;
 pub(crate) mod remove_tree;
 pub(crate) mod secret_file;
 pub(crate) mod setting_lines;
+pub(crate) mod shut_in;
 pub(crate) mod squashfs_compression;
 pub(crate) mod tar_members;
 pub(crate) mod toml_text;

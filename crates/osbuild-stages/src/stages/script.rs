@@ -9,6 +9,8 @@ use osbuild_stage_api::{ExitWith, StageContext, StageModule};
 use rustix::fs::OFlags;
 use serde::Deserialize;
 
+use crate::shared::shut_in::shut_in;
+
 pub(crate) const STAGE: StageModule =
     StageModule::new::<Options>("org.osbuild.script", include_str!("script.meta.json"), run);
 
@@ -36,7 +38,7 @@ fn run(context: &StageContext) -> Result<()> {
     drop(file);
     let status = context
         .chroot()
-        .and_then(|chroot| chroot.command(FILE).status());
+        .and_then(|chroot| shut_in(|| chroot.command(FILE).status()));
     tree.remove_file(FILE)?;
     let status = status?;
     if status.success() {

@@ -14,7 +14,7 @@ use crate::archived_tree::{build_on, output};
 use crate::workplace::{Ran, Workplace};
 
 /// What scripts here call, all in `/usr/bin` of the tree.
-const PROGRAMS: [&str; 5] = ["bash", "cat", "setsid", "sleep", "touch"];
+const PROGRAMS: [&str; 7] = ["bash", "cat", "chroot", "mknod", "setsid", "sleep", "touch"];
 
 /// Makes an archive of a tree in which these programs run.
 fn tree_with_programs() -> Vec<u8> {
@@ -95,6 +95,8 @@ for process in /proc/[0-9]*; do
     [ -e "$process/root{folder}/secret" ] && echo "$process sees the host"
     [ -e "$process/cwd/secret" ] && echo "$process is at home on the host"
 done
+try "make a device node" mknod /dev/disk b 7 0
+try "make /usr of the build root writable" chroot /proc/1/root /usr/bin/mount -o remount,bind,rw /usr
 try "reach the network" bash -c "$(declare -f ask); ask"
 "#
     );
@@ -108,6 +110,8 @@ try "reach the network" bash -c "$(declare -f ask); ask"
             "write below /usr of the build root: no",
             "write below /etc of the host: no",
             "read a file of the host: no",
+            "make a device node: no",
+            "make /usr of the build root writable: no",
             "reach the network: no",
         ]
     );
