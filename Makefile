@@ -2,7 +2,8 @@
 # `make help` lists the rest.
 
 SHELL := /bin/bash
-CARGO ?= cargo
+# The job server of `make` is not for programs that are no `make`.
+CARGO ?= env -u MAKEFLAGS cargo
 TARGET := $(shell $(CARGO) -vV | sed -n 's/^host: //p')
 BINARY := target/$(TARGET)/release/osbuild
 RECIPE ?= samples/debian.yaml
@@ -29,7 +30,7 @@ SYSTEM_TESTS := $(patsubst tests/system/tests/%,%,$(basename $(wildcard tests/sy
 
 export OSBUILD_BINARY := $(abspath $(BINARY))
 
-.PHONY: help demo check build lint unit system conformance setup setup-check bench install deb rpm
+.PHONY: help demo check build lint unit lint-and-unit system conformance setup setup-check bench install deb rpm
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1 — \2/p' $(MAKEFILE_LIST)
@@ -60,12 +61,16 @@ system: build ## real builds in a real sandbox, and the boot test (root)
 	@# Chosen from the whole workspace, for what was compiled for "unit" to be used again.
 	$(CARGO) test --workspace --no-fail-fast $(foreach test,$(SYSTEM_TESTS),--test $(test))
 
+# One after the other: both compile in the same directory.
+lint-and-unit: lint
+	$(MAKE) unit
+
 conformance: build ## compare with upstream: its checkout in OSBUILD_UPSTREAM (root; Python with jsonschema, iniparse)
 	$(CARGO) test --package osbuild-conformance-tests -- --include-ignored
 
-check: setup-check lint ## install, then format, lint and run every test
-	@# The program for "system" is compiled where the tests of "unit" leave a core idle.
-	$(MAKE) --jobs=2 unit build
+check: setup-check ## install, then format, lint and run every test
+	@# The program for "system" is compiled where lints and tests leave a core idle.
+	$(MAKE) --jobs=2 lint-and-unit build
 	$(MAKE) system
 
 bench: build ## measure against the hand-made script (root, network to the configured mirror)

@@ -22,31 +22,10 @@ const USER: &str = "demo";
 const PASSWORD: &str = "osbuild";
 const PASSWORD_HASH: &str = "$6$osbuilddemo$dHUGdY4NZzeIDT19Ek.3lYPVzBPDEeLDWhoUFKQrkNkLQ.NB3SyDHGdA.nrcmODmwi3azz5tWgRJidnqZ/aaV1";
 
-#[test]
-fn the_image_boots_under_bios() {
-    needs![root, tool("qemu-system-x86_64"), tool("bwrap")];
-    boots(image(), Firmware::Bios);
-}
-
-#[test]
-fn the_image_boots_under_uefi() {
-    needs![root, tool("qemu-system-x86_64"), tool("bwrap")];
-    boots(image(), Firmware::Uefi);
-}
-
-/// A newer kernel, initramfs-tools, systemd and GRUB; from the mirrors that apt has for this machine's own release.
-#[test]
-fn the_next_release_boots_under_uefi() {
-    needs![root, tool("qemu-system-x86_64"), tool("bwrap")];
-    let recipe = variant("debian.yaml", "release: bookworm", "release: trixie");
-    let image = build(&recipe, "trixie").join("debian.qcow2");
-    boots(&image, Firmware::Uefi);
-}
-
 /// Partitions of fixed sizes, swap, many packages, files with owners; reached by key only, so that the test adds a
-/// password.
+/// password. Takes longest; as tests are begun in the order of their names, this one is the first.
 #[test]
-fn the_server_serves() {
+fn a_server_serves() {
     needs![root, tool("qemu-system-x86_64"), tool("bwrap")];
     let password = format!("sudo: without-password\n    password: '{PASSWORD_HASH}'");
     let recipe = variant("server.yaml", "sudo: without-password", &password);
@@ -81,6 +60,27 @@ fn the_server_serves() {
     assert_eq!(read("/usr/sbin/swapon --noheadings --show=SIZE"), "512M");
     assert_eq!(read("wc -l <~/.ssh/authorized_keys"), "1");
     assert_eq!(read("sudo -n dpkg --audit"), "");
+}
+
+#[test]
+fn the_image_boots_under_bios() {
+    needs![root, tool("qemu-system-x86_64"), tool("bwrap")];
+    boots(image(), Firmware::Bios);
+}
+
+#[test]
+fn the_image_boots_under_uefi() {
+    needs![root, tool("qemu-system-x86_64"), tool("bwrap")];
+    boots(image(), Firmware::Uefi);
+}
+
+/// A newer kernel, initramfs-tools, systemd and GRUB; from the mirrors that apt has for this machine's own release.
+#[test]
+fn the_next_release_boots_under_uefi() {
+    needs![root, tool("qemu-system-x86_64"), tool("bwrap")];
+    let recipe = variant("debian.yaml", "release: bookworm", "release: trixie");
+    let image = build(&recipe, "trixie").join("debian.qcow2");
+    boots(&image, Firmware::Uefi);
 }
 
 #[test]
