@@ -16,27 +16,40 @@ pub(super) struct Sample {
     pub(super) before: &'static [&'static str],
     /// Programs that know about roots themselves, or would have nothing to work on.
     pub(super) stand_ins: &'static [&'static str],
-    /// Programs that the stage can do without: what it does then is ours.
+    /// Programs that the stage can do without, where it is to do so.
     pub(super) without: &'static [&'static str],
 }
 
-fn sample(name: &'static str, options: Value, before: &'static [&'static str]) -> Sample {
-    let without: &[&str] = match name {
-        "org.osbuild.hostname"
-        | "org.osbuild.keymap"
-        | "org.osbuild.locale"
-        | "org.osbuild.timezone" => &["systemd-firstboot"],
-        "org.osbuild.systemd" => &["systemctl"],
-        _ => &[],
-    };
+pub(super) fn sample(
+    name: &'static str,
+    options: Value,
+    before: &'static [&'static str],
+) -> Sample {
     Sample {
         table: STAGES,
         name,
         options,
         before,
         stand_ins: stand_ins(name),
-        without,
+        without: &[],
     }
+}
+
+/// The samples of stages that do without a program what they do with it otherwise, without it.
+pub(super) fn native_samples() -> Vec<Sample> {
+    let mut samples = samples();
+    samples.retain_mut(|sample| {
+        sample.without = match sample.name {
+            "org.osbuild.hostname"
+            | "org.osbuild.keymap"
+            | "org.osbuild.locale"
+            | "org.osbuild.timezone" => &["systemd-firstboot"],
+            "org.osbuild.systemd" => &["systemctl"],
+            _ => &[],
+        };
+        !sample.without.is_empty()
+    });
+    samples
 }
 
 pub(super) fn samples() -> Vec<Sample> {
@@ -582,6 +595,12 @@ pub(super) fn samples() -> Vec<Sample> {
             "org.osbuild.groups",
             json!({"groups": {"x": {}}}),
             &["etc/group"],
+        ),
+        sample("org.osbuild.noop", json!({}), &["a"]),
+        sample(
+            "org.osbuild.systemd-sysusers",
+            json!({}),
+            &["etc/passwd", "etc/group", "usr/lib/sysusers.d/x.conf"],
         ),
         sample("org.osbuild.grub2.inst", grub(None), &["a/b"]),
         sample("org.osbuild.grub2.inst", grub(Some(1)), &["a/b"]),

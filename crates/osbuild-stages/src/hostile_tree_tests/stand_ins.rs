@@ -10,6 +10,18 @@ pub(super) fn stand_ins(stage: &str) -> &'static [&'static str] {
         | "org.osbuild.pki.update-ca-trust"
         | "org.osbuild.script"
         | "org.osbuild.update-crypto-policies" => &["chroot"],
+        "org.osbuild.clevis.luks-bind" => &["clevis"],
+        "org.osbuild.luks2.format" | "org.osbuild.luks2.remove-key" => &["cryptsetup"],
+        "org.osbuild.lvm2.create" => &["pvcreate", "vgcreate", "lvcreate"],
+        "org.osbuild.mkfs.btrfs" => &["mkfs.btrfs"],
+        "org.osbuild.mkfs.ext4" => &["mkfs.ext4"],
+        "org.osbuild.mkfs.fat" => &["mkfs.fat"],
+        "org.osbuild.mkfs.xfs" => &["mkfs.xfs"],
+        "org.osbuild.mkswap" => &["mkswap"],
+        "org.osbuild.parted" => &["parted"],
+        "org.osbuild.sfdisk" => &["sfdisk"],
+        "org.osbuild.sgdisk" => &["sgdisk"],
+        "org.osbuild.write-device" => &["dd"],
         "org.osbuild.dmverity" => &["veritysetup"],
         "org.osbuild.dnf4.mark" => &["dnf-3", "rpm"],
         "org.osbuild.experimental.ostree.config"
@@ -40,6 +52,11 @@ pub(super) fn stand_ins(stage: &str) -> &'static [&'static str] {
 /// looked at them before.
 pub(super) fn script(program: &str) -> &'static str {
     match program {
+        // Programs that are given something to read.
+        "cryptsetup" | "clevis" => "cat >/dev/null",
+        "sfdisk" => {
+            r#"if [ "$1" = --json ]; then echo '{"partitiontable": {"partitions": [{}]}}'; else cat >/dev/null; fi"#
+        }
         "implantisomd5" => r#"echo changed >>"$1""#,
         "veritysetup" => r#"for file; do :; done; echo changed >>"$file""#,
         "grub2-mkimage" => r#"while [ "$1" != --output ]; do shift; done; printf %01024d 0 >"$2""#,

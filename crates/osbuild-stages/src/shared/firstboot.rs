@@ -5,6 +5,8 @@
 use anyhow::{Result, ensure};
 use osbuild_stage_api::{StageContext, TreeRoot};
 
+use crate::shared::places::is_outside;
+
 /// `HOST_NAME_MAX` of Linux.
 const HOSTNAME_MAX: usize = 64;
 /// Names of locales and keyboard maps are shorter than this: `locale_is_valid`, `keymap_is_valid` of systemd.
@@ -15,6 +17,9 @@ const FILE_NAME_MAX: usize = 255;
 const TIMEZONES: &str = "/usr/share/zoneinfo";
 /// What a file of a time zone starts with: tzfile(5).
 const TIMEZONE_MAGIC: &[u8] = b"TZif";
+
+/// Where the program writes.
+const DIRECTORIES: [&str; 2] = ["/etc", "/etc/default"];
 
 /// A setting and its value.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +61,8 @@ pub(crate) fn replace(context: &StageContext, setting: Setting<'_>) -> Result<()
             setting.file()
         ));
     }
-    if !context.has_program("systemd-firstboot") {
+    // The program would follow links of the tree out of it.
+    if !context.has_program("systemd-firstboot") || is_outside(context, &DIRECTORIES)? {
         return write(&tree, setting);
     }
     context

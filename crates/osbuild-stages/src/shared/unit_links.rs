@@ -15,7 +15,18 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail, ensure};
 use osbuild_stage_api::{StageContext, TreeRoot};
 
+use crate::shared::places::is_outside;
 use crate::shared::unit_file::{CONFIG, Found, Install, UnitName, find, is_link};
+
+/// Where `systemctl` looks for units, and writes.
+const DIRECTORIES: [&str; 4] = [
+    CONFIG,
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+];
+/// How directories of links are called.
+const LISTS: [&str; 3] = [".wants", ".requires", ".upholds"];
 
 /// What is to be done with a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +40,7 @@ pub(crate) enum Verb {
 
 /// Does it; without `systemctl` in the same way.
 pub(crate) fn change(context: &StageContext, verb: Verb, unit: &str) -> Result<()> {
-    if context.has_program("systemctl") {
+    if context.has_program("systemctl") && !leads_out(context)? {
         let arguments: &[&str] = match verb {
             Verb::Enable => &["enable", "--", unit],
             Verb::Disable => &["disable", "--", unit],
@@ -57,6 +68,21 @@ pub(crate) fn change(context: &StageContext, verb: Verb, unit: &str) -> Result<(
         Verb::Mask => links.mask(&name),
         Verb::SetDefault => links.set_default(&name),
     }
+}
+
+/// Tells whether `systemctl` would follow links of the tree out of it.
+fn leads_out(context: &StageContext) -> Result<bool> {
+    let tree = context.tree_path()?;
+    let mut directories = DIRECTORIES.map(str::to_owned).to_vec();
+    if !is_outside(context, &directories)? && tree.is_dir(CONFIG)? {
+        for name in tree.read_dir(CONFIG)? {
+            let name = name.to_string_lossy();
+            if LISTS.iter().any(|ending| name.ends_with(ending)) {
+                directories.push(format!("{CONFIG}/{name}"));
+            }
+        }
+    }
+    is_outside(context, &directories)
 }
 
 struct Links<'a> {

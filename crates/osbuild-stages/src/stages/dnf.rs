@@ -13,8 +13,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::shared::fake_machine_id::FakeMachineId;
 use crate::shared::hexadecimal::hexadecimal;
-use crate::shared::package_database::check_places_of_dnf;
 use crate::shared::package_repository::{Configuration, PackageRepository, id};
+use crate::shared::places::check_places_of_dnf;
 
 pub(crate) const STAGE: StageModule =
     StageModule::new::<Options>("org.osbuild.dnf", include_str!("dnf.meta.json"), run);

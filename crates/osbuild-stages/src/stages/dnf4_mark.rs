@@ -4,7 +4,7 @@ use anyhow::Result;
 use osbuild_stage_api::{ExitWith, StageContext, StageError, StageModule};
 use serde::Deserialize;
 
-use crate::shared::package_database::check_places_of_dnf;
+use crate::shared::places::check_places_of_dnf;
 
 pub(crate) const STAGE: StageModule = StageModule::new::<Options>(
     "org.osbuild.dnf4.mark",

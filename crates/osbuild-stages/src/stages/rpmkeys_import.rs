@@ -3,7 +3,7 @@
 use anyhow::Result;
 use osbuild_stage_api::{NoOptions, StageContext, StageModule};
 
-use crate::shared::package_database::check_database;
+use crate::shared::places::check_database;
 
 pub(crate) const STAGE: StageModule = StageModule::new::<NoOptions>(
     "org.osbuild.rpmkeys.import",

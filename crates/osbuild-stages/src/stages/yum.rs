@@ -4,8 +4,8 @@ use anyhow::Result;
 use osbuild_stage_api::{ExitWith, StageContext, StageModule};
 use serde::Deserialize;
 
-use crate::shared::package_database::check_places_of_dnf;
 use crate::shared::package_repository::{Configuration, PackageRepository};
+use crate::shared::places::check_places_of_dnf;
 
 pub(crate) const STAGE: StageModule =
     StageModule::new::<Options>("org.osbuild.yum", include_str!("yum.meta.json"), run);

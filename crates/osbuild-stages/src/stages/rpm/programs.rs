@@ -4,7 +4,7 @@ use anyhow::Result;
 use osbuild_stage_api::{Command, StageContext};
 
 use super::Options;
-use crate::shared::package_database::check_database;
+use crate::shared::places::check_database;
 
 /// `rpm` and `rpmkeys`, at work on the tree.
 pub(super) struct Programs<'a> {

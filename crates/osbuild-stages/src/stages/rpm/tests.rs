@@ -501,11 +501,11 @@ mod bodies {
         for (link, expected) in [
             (
                 "usr",
-                "ValueError: the database /usr/lib/sysimage/rpm is outside the tree",
+                "ValueError: /usr/lib/sysimage/rpm is outside the tree",
             ),
             (
                 "usr/lib/sysimage",
-                "ValueError: the database /usr/lib/sysimage/rpm is outside the tree",
+                "ValueError: /usr/lib/sysimage/rpm is outside the tree",
             ),
         ] {
             let test = stage(std::slice::from_ref(&package), None, &json!({}), &json!({}));
