@@ -2,7 +2,7 @@
 //! finished system.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::Result;
 use osbuild_stage_api::{StageContext, StageError};
@@ -12,6 +12,9 @@ pub(crate) type Place = (&'static str, &'static [&'static str]);
 
 /// What links that mask a file lead to, here as in the finished system.
 const NOTHING: &str = "/dev/null";
+
+/// So many links the kernel follows, too.
+const LINKS_MAX: u32 = 40;
 
 /// Everything in a directory.
 pub(crate) const ALL: &[&str] = &[""];
@@ -100,17 +103,66 @@ fn way_out(context: &StageContext, path: &str, names: &[&str]) -> Result<Option<
     Ok(None)
 }
 
-/// The path without links, of what is there of it: the rest is made by the program.
+/// Follows links as far as anything is there: the rest is made by the program. A link to what is not there leads
+/// where it says.
 fn real_path(path: &Path) -> Result<PathBuf> {
     let mut path = path.to_owned();
+    let mut links = 0;
     loop {
         match fs_err::canonicalize(&path) {
             Ok(real) => return Ok(real),
-            // A link that leads nowhere yet may lead anywhere.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
+            Err(error) if error.kind() != io::ErrorKind::NotFound || links == LINKS_MAX => {
+                return Err(error.into());
+            }
+            Err(_) if path.is_symlink() => {
+                links += 1;
+                let target = fs_err::read_link(&path)?;
+                path.pop();
+                path = join(fs_err::canonicalize(&path)?, &target);
+            }
+            Err(_) => {
                 path.pop();
             }
-            Err(error) => return Err(error.into()),
         }
+    }
+}
+
+fn join(mut directory: PathBuf, target: &Path) -> PathBuf {
+    for component in target.components() {
+        match component {
+            Component::ParentDir => {
+                directory.pop();
+            }
+            // The root takes the place of everything before it.
+            other => directory.push(other),
+        }
+    }
+    directory
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_are_followed_to_what_is_not_there_yet() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = fs_err::canonicalize(folder.path()).unwrap();
+        fs_err::create_dir(tree.join("usr")).unwrap();
+        for (target, link) in [
+            ("../var/local", "usr/local"),
+            ("/nowhere/at-all", "usr/away"),
+            ("../../../nowhere", "usr/climbing"),
+            ("x/../again", "usr/again"),
+        ] {
+            symlink(target, tree.join(link)).unwrap();
+        }
+        let real = |path: &str| real_path(&tree.join(path));
+        assert_eq!(real("usr/local/lib/units").unwrap(), tree);
+        assert_eq!(real("usr/away").unwrap(), Path::new("/"));
+        assert!(!real("usr/climbing/x").unwrap().starts_with(&tree));
+        assert!(real("usr/again").is_err());
+        assert_eq!(real("usr/missing/x").unwrap(), tree.join("usr"));
     }
 }
