@@ -4,6 +4,9 @@
 SHELL := /bin/bash
 # The job server of `make` is not for programs that are no `make`.
 CARGO ?= env -u MAKEFLAGS cargo
+# What `cargo clippy` does, but with the tests compiled rather than checked: to do both takes minutes longer.
+LINTING_CARGO := $(CARGO:cargo=RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=--deny=warnings__CLIPPY_HACKERY__ cargo)
+CARGO_OF_TESTS ?= $(CARGO)
 TARGET := $(shell $(CARGO) -vV | sed -n 's/^host: //p')
 BINARY := target/$(TARGET)/release/osbuild
 RECIPE ?= samples/debian.yaml
@@ -30,7 +33,7 @@ SYSTEM_TESTS := $(patsubst tests/system/tests/%,%,$(basename $(wildcard tests/sy
 
 export OSBUILD_BINARY := $(abspath $(BINARY))
 
-.PHONY: help demo check build lint unit lint-and-unit system conformance setup setup-check bench install deb rpm
+.PHONY: help demo check build lint formatting unit lint-and-unit system conformance setup setup-check bench install deb rpm
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1 — \2/p' $(MAKEFILE_LIST)
@@ -48,30 +51,34 @@ demo: setup build ## install, build osbuild, build samples/debian.yaml, boot it 
 	$(AS_ROOT) $(BINARY) build $(RECIPE) --output $(OUTPUT) $(REPOSITORY)
 	scripts/boot-image.sh $(OUTPUT)/debian.qcow2
 
-lint: ## formatting, lints and the generated files
-	$(CARGO) fmt --all --check
+lint: formatting ## formatting, lints and the generated files
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) xtask check
+
+formatting:
+	$(CARGO) fmt --all --check
 	shellcheck scripts/*.sh benches/*.sh
 
 unit: ## tests that need nothing but cargo, and the privileged ones where they can run
-	$(CARGO) test --workspace --exclude osbuild-system-tests --no-fail-fast
+	$(CARGO_OF_TESTS) test --workspace --exclude osbuild-system-tests --no-fail-fast
 
 system: build ## real builds in a real sandbox, and the boot test (root)
 	@# Chosen from the whole workspace, for what was compiled for "unit" to be used again.
-	$(CARGO) test --workspace --no-fail-fast $(foreach test,$(SYSTEM_TESTS),--test $(test))
+	$(CARGO_OF_TESTS) test --workspace --no-fail-fast $(foreach test,$(SYSTEM_TESTS),--test $(test))
 
-# One after the other: both compile in the same directory.
-lint-and-unit: lint
+# What "lint" says, with the tests compiled by the way; what `xtask check` does is among the tests.
+# One step after the other: all compile in the same directory.
+lint-and-unit: formatting
+	$(CARGO_OF_TESTS) test --workspace --no-run
 	$(MAKE) unit
 
 conformance: build ## compare with upstream: its checkout in OSBUILD_UPSTREAM (root; Python with jsonschema, iniparse)
 	$(CARGO) test --package osbuild-conformance-tests -- --include-ignored
 
 check: setup-check ## install, then format, lint and run every test
-	@# The program for "system" is compiled where lints and tests leave a core idle.
-	$(MAKE) --jobs=2 lint-and-unit build
-	$(MAKE) system
+	@# The program for "system" is compiled where the tests leave a core idle.
+	$(MAKE) --jobs=2 CARGO_OF_TESTS='$(LINTING_CARGO)' lint-and-unit build
+	$(MAKE) CARGO_OF_TESTS='$(LINTING_CARGO)' system
 
 bench: build ## measure against the hand-made script (root, network to the configured mirror)
 	benches/image.sh
