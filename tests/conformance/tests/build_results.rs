@@ -3,8 +3,10 @@
 
 use std::path::Path;
 
+use base64::prelude::{BASE64_STANDARD as BASE64, Engine as _};
 use osbuild_conformance_tests::answer::first_difference;
 use osbuild_conformance_tests::programs::{Ran, Upstream, ours};
+use osbuild_testing::deb_repository::sha256;
 use osbuild_testing::tree::describe;
 use serde_json::{Value, json};
 
@@ -17,11 +19,54 @@ fn hello() -> Value {
 }
 
 fn copy_hello(to: &str) -> Value {
+    copy(HELLO, to)
+}
+
+fn copy(checksum: &str, to: &str) -> Value {
     json!({
         "type": "org.osbuild.copy",
-        "inputs": {"file": {"type": "org.osbuild.files", "origin": "org.osbuild.source", "references": [HELLO]}},
-        "options": {"paths": [{"from": format!("input://file/{HELLO}"), "to": format!("tree:///{to}")}]},
+        "inputs": {"file": {"type": "org.osbuild.files", "origin": "org.osbuild.source", "references": [checksum]}},
+        "options": {"paths": [{"from": format!("input://file/{checksum}"), "to": format!("tree:///{to}")}]},
     })
+}
+
+/// A tree with accounts, then what the stages of 2020 make of them with shadow-utils.
+fn accounts(users: &Value) -> Value {
+    let files = [
+        (
+            "passwd",
+            "root:x:0:0:root:/root:/bin/sh\nanna:x:1000:1000:Anna:/home/anna:/bin/sh\n",
+            0o644,
+        ),
+        (
+            "group",
+            "root:x:0:\nadm:x:4:\nusers:x:100:\nanna:x:1000:\n",
+            0o644,
+        ),
+        (
+            "shadow",
+            "root:*:19000:0:99999:7:::\nanna:!:19000:0:99999:7:::\n",
+            0o600,
+        ),
+        ("gshadow", "root:*::\nadm:*::\nusers:*::\nanna:!::\n", 0o600),
+    ];
+    let mut items = serde_json::Map::new();
+    let mut stages = vec![json!({"type": "org.osbuild.mkdir", "options": {"paths": [
+        {"path": "/etc"}, {"path": "/home"}, {"path": "/home/anna"}, {"path": "/srv"}, {"path": "/srv/anna"}]}})];
+    for (name, text, mode) in files {
+        let checksum = format!("sha256:{}", sha256(text.as_bytes()));
+        stages.push(copy(&checksum, &format!("etc/{name}")));
+        let mode = format!("{mode:04o}");
+        stages.push(json!({"type": "org.osbuild.chmod", "options": {"items": {format!("/etc/{name}"): {"mode": mode}}}}));
+        items.insert(
+            checksum,
+            json!({"encoding": "base64", "data": BASE64.encode(text)}),
+        );
+    }
+    stages.push(json!({"type": "org.osbuild.groups", "options": {"groups": {"staff": {"gid": 50}, "wheel": {"gid": 10}}}}));
+    stages.push(json!({"type": "org.osbuild.users", "options": {"users": users}}));
+    json!({"version": "2", "sources": {"org.osbuild.inline": {"items": items}},
+           "pipelines": [{"name": "tree", "source-epoch": 1_700_000_000, "stages": stages}]})
 }
 
 /// Manifests and the arguments to build them with.
@@ -78,6 +123,22 @@ fn cases() -> Vec<(&'static str, Value, Vec<&'static str>)> {
             "a failing stage of format 1",
             failing_1.clone(),
             vec!["--json"],
+        ),
+        (
+            "accounts",
+            accounts(&json!({
+                "anna": {"uid": 1000, "groups": ["adm", "wheel"], "description": "Anna A.",
+                         "home": "/srv/anna", "shell": "/bin/bash", "password": "$6$salt$hash", "key": "ssh-ed25519 A"},
+                "bert": {"uid": 2000, "gid": 50, "home": "/home/bert", "description": "Bert", "password": "",
+                         "keys": ["ssh-ed25519 B", "ssh-ed25519 C"], "expiredate": 20000},
+                "cleo": {"uid": 2000, "home": "", "groups": ["users"], "force_password_reset": true},
+            })),
+            JSON.to_vec(),
+        ),
+        (
+            "an account whose number would change",
+            accounts(&json!({"anna": {"uid": 1001}})),
+            JSON.to_vec(),
         ),
         (
             "an unknown export",
