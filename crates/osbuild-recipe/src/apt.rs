@@ -17,6 +17,7 @@ use osbuild_packages::deb::solve::{
 };
 use osbuild_packages::deb::universe::Universe;
 
+use crate::distribution::PackageKind;
 use crate::lock::LockedPackage;
 use crate::recipe::{Base, Repository};
 use crate::solve::{PackageRequest, PackageSolver, PackageSources, Solution};
@@ -112,7 +113,8 @@ impl AptSolver {
             keyring: self
                 .keyring
                 .clone()
-                .unwrap_or_else(|| PathBuf::from(distribution.keyring())),
+                .or_else(|| distribution.keyring().map(PathBuf::from))
+                .unwrap_or_default(),
             place: crate::problem::Place::default(),
         }
     }
@@ -195,6 +197,10 @@ fn named(repositories: &[Repository]) -> Archives {
 
 impl PackageSolver for AptSolver {
     fn solve(&self, sources: &PackageSources, requests: &[PackageRequest]) -> Result<Solution> {
+        if sources.release.packages() == PackageKind::Rpm {
+            let distribution = sources.release.distribution().word();
+            bail!("packages of {distribution} cannot be chosen yet: the recipe needs a lock");
+        }
         let archives = self.archives(sources)?;
         let download: &dyn Download = match &self.download {
             Some(download) => download.as_ref(),

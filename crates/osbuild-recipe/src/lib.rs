@@ -43,7 +43,7 @@ pub use build_manifest::{
     CompiledRecipe, LockChoice, SolveEnvironment, build_manifest, lock_recipe, read_recipe,
 };
 pub use compile::{Export, compile, exports};
-pub use distribution::{Architecture, Distribution, Release};
+pub use distribution::{Architecture, Distribution, PackageKind, Release};
 pub use lock::{
     LOCK_VERSION, Lock, LockError, LockedPackage, LockedPackages, LockedRepository, PackageDigests,
     StaleLock, UnusableLock,

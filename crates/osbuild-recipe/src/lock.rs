@@ -8,7 +8,7 @@
 //!   "recipe-digest": "sha256:…",      what the packages were chosen for
 //!   "distribution": "debian", "release": "bookworm", "architecture": "amd64",
 //!   "source-epoch": 1763805600,       date of the newest suite; the time stamp of the image
-//!   "repositories": [ {address, suite, date, in-release-sha256} … ],
+//!   "repositories": [ {address, suite, date, in-release-sha256} … ],    or {address, date, repomd-sha256}
 //!   "package-digests": { "system": "sha256:…", "build": "sha256:…" },   of the lists that follow
 //!   "packages": { "system": [ {name, version, architecture, urls, sha256, size} … ], "build": [ … ] }
 //! }
@@ -48,7 +48,7 @@ pub struct Lock {
     /// Time stamp of what is built from this lock, in seconds since 1970.
     #[serde(deserialize_with = "checked_value::epoch")]
     pub source_epoch: i64,
-    /// The state of each suite that was read.
+    /// The state of each suite or RPM repository that was read.
     pub repositories: Vec<LockedRepository>,
     /// Digests of the package lists, to notice a list that was edited or merged by hand.
     pub package_digests: PackageDigests,
@@ -124,7 +124,7 @@ pub struct LockedPackage {
     pub name: String,
     /// Its exact version.
     pub version: String,
-    /// Its architecture, or `all`.
+    /// Its architecture, or `all`, or `noarch`.
     pub architecture: String,
     /// Where it can be fetched, the preferred address first.
     #[serde(deserialize_with = "checked_value::addresses")]
@@ -136,19 +136,31 @@ pub struct LockedPackage {
     pub size: u64,
 }
 
-/// The state of one suite when packages were chosen from it.
+/// The state of one suite or RPM repository when packages were chosen from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LockedRepository {
     /// Base address it was read from.
     pub address: String,
-    /// Its suite.
-    pub suite: String,
-    /// The `Date` of its release file, as written there.
+    /// Its suite; RPM repositories have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suite: Option<String>,
+    /// The `Date` of its release file, or the revision of its RPM metadata, as written there.
     pub date: String,
     /// SHA-256 of its `InRelease` file, in hexadecimal.
-    #[serde(deserialize_with = "checked_value::sha256")]
-    pub in_release_sha256: String,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "checked_value::optional_sha256"
+    )]
+    pub in_release_sha256: Option<String>,
+    /// SHA-256 of the file `repomd.xml` of an RPM repository, in hexadecimal.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "checked_value::optional_sha256"
+    )]
+    pub repomd_sha256: Option<String>,
 }
 
 impl Lock {
@@ -188,7 +200,7 @@ impl Lock {
 
     /// Checks that the lock was made for what a recipe asks for now.
     pub fn check(&self, recipe: &Recipe) -> Result<(), StaleLock> {
-        let wanted = format!("{} {}", recipe.release, recipe.architecture.word());
+        let wanted = format!("{} {}", recipe.release, recipe.architecture_word());
         let locked = format!(
             "{} {} {}",
             self.distribution, self.release, self.architecture

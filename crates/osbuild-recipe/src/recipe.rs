@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::distribution::{Architecture, Release};
+use crate::distribution::{Architecture, PackageKind, Release};
 use crate::problem::Place;
 use crate::size::Size;
 
@@ -19,7 +19,7 @@ pub struct Recipe {
     pub release: Release,
     /// Architecture of the system.
     pub architecture: Architecture,
-    /// Where packages come from; empty means the host's own apt configuration.
+    /// Where packages come from; empty means the host's own apt configuration, and is never so for RPM packages.
     pub repositories: Vec<Repository>,
     /// What to install.
     pub packages: Packages,
@@ -55,6 +55,16 @@ impl Recipe {
         self.path.parent().unwrap_or(Path::new(""))
     }
 
+    /// The kind of its packages.
+    pub fn package_kind(&self) -> PackageKind {
+        self.release.packages()
+    }
+
+    /// The word that its packages have for its architecture.
+    pub fn architecture_word(&self) -> &'static str {
+        self.architecture.word_for(self.package_kind())
+    }
+
     /// What is doubtful about the recipe but no error.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -68,7 +78,7 @@ impl Recipe {
         if self.architecture != Architecture::host() {
             warnings.push(format!(
                 "packages for {} run their scripts here only where the kernel can run its programs",
-                self.architecture.word()
+                self.architecture_word()
             ));
         }
         warnings
@@ -90,11 +100,11 @@ impl User {
 pub struct Repository {
     /// Base addresses with the same content, the preferred one first.
     pub mirrors: Vec<String>,
-    /// Suites to read, such as `bookworm` and `bookworm-updates`.
+    /// Suites to read, such as `bookworm` and `bookworm-updates`; none in RPM repositories.
     pub suites: Vec<String>,
-    /// Components of each suite.
+    /// Components of each suite; none in RPM repositories.
     pub components: Vec<String>,
-    /// File with the keys that may sign the suites; absolute, or relative to the recipe.
+    /// File with the keys that may sign the suites, or each RPM package; absolute, or relative to the recipe.
     pub keyring: PathBuf,
     /// Where the recipe names it.
     pub place: Place,
@@ -103,8 +113,8 @@ pub struct Repository {
 /// What to install.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packages {
-    /// What is installed before anything is asked for.
-    pub base: Base,
+    /// What is installed before anything is asked for; none where packages have no priorities.
+    pub base: Option<Base>,
     /// Names to install, each perhaps with `=` and an exact version.
     pub include: Vec<String>,
     /// Names that must not be installed.

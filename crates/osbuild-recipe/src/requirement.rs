@@ -1,14 +1,20 @@
 //! Packages that a recipe needs without naming them: for what it configures, and to make its outputs.
 
-use crate::distribution::{Architecture, Distribution};
+use crate::distribution::{Architecture, Distribution, PackageKind};
 use crate::recipe::{Disk, FileSystemKind, OutputFormat, Recipe, Sudo};
+
+mod rpm;
 
 /// The locale that the C library brings along.
 pub(crate) const BUILT_IN_LOCALE: &str = "C.UTF-8";
 
 /// Package names of the system: the recipe's own in its order, then what the other sections imply.
 pub(crate) fn system_packages(recipe: &Recipe) -> Vec<String> {
-    let mut names = recipe.packages.include.clone();
+    let mut names = Vec::new();
+    if recipe.package_kind() == PackageKind::Rpm {
+        names.extend(rpm::base(recipe.release).map(str::to_owned));
+    }
+    names.extend(recipe.packages.include.iter().cloned());
     if let Some(package) = recipe
         .kernel
         .as_ref()
@@ -16,11 +22,19 @@ pub(crate) fn system_packages(recipe: &Recipe) -> Vec<String> {
     {
         names.push(package);
     }
-    let implied = implied_by_settings(recipe).into_iter();
-    let disk = recipe.disk.as_ref();
-    let implied = implied.chain(disk.map_or_else(Vec::new, |disk| implied_by_disk(disk, recipe)));
-    names.extend(implied.map(str::to_owned));
+    names.extend(match recipe.package_kind() {
+        PackageKind::Deb => implied(recipe),
+        PackageKind::Rpm => rpm::implied(recipe),
+    });
     without_repetition(names)
+}
+
+fn implied(recipe: &Recipe) -> Vec<String> {
+    let mut names = implied_by_settings(recipe);
+    if let Some(disk) = &recipe.disk {
+        names.extend(implied_by_disk(disk, recipe));
+    }
+    names.into_iter().map(str::to_owned).collect()
 }
 
 fn implied_by_settings(recipe: &Recipe) -> Vec<&'static str> {
@@ -86,6 +100,9 @@ const BUILD_ROOT: [&str; 5] = [
 
 /// Package names of the build root: the programs that the recipe's stages call there, and no more.
 pub(crate) fn build_packages(recipe: &Recipe) -> Vec<String> {
+    if recipe.package_kind() == PackageKind::Rpm {
+        return without_repetition(rpm::build(recipe));
+    }
     let mut names = Vec::new();
     if let Some(disk) = &recipe.disk {
         names.extend(

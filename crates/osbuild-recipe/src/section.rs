@@ -71,6 +71,23 @@ impl<'a> Section<'a> {
         self.text(key, problems)
     }
 
+    /// The value of a key as text, which may look like a whole number; absence is a problem.
+    pub(crate) fn required_word(
+        &mut self,
+        key: &'static str,
+        problems: &mut Problems,
+    ) -> Option<Text> {
+        let node = self.require(key, problems)?;
+        let title = self.title_of(key);
+        match &node.kind {
+            NodeKind::Integer(number) => Some(Text {
+                value: number.to_string(),
+                place: node.place,
+            }),
+            _ => text(node, &title, problems),
+        }
+    }
+
     /// The value of a key; absence is a problem.
     pub(crate) fn require(
         &mut self,

@@ -65,7 +65,7 @@ struct SolvingPart<'a> {
 pub fn package_requests(recipe: &Recipe) -> Vec<PackageRequest> {
     let mut requests = vec![PackageRequest {
         purpose: "the system",
-        base: Some(recipe.packages.base),
+        base: recipe.packages.base,
         include: system_packages(recipe),
         exclude: recipe.packages.exclude.clone(),
     }];
@@ -88,7 +88,7 @@ pub(crate) fn solving_digest(recipe: &Recipe) -> String {
     let part = SolvingPart {
         distribution: recipe.release.distribution().word(),
         release: recipe.release.code_name(),
-        architecture: recipe.architecture.word(),
+        architecture: recipe.architecture_word(),
         repositories: recipe
             .repositories
             .iter()
@@ -124,7 +124,7 @@ pub fn solve(recipe: &Recipe, solver: &dyn PackageSolver) -> Result<Lock> {
         recipe_digest: solving_digest(recipe),
         distribution: recipe.release.distribution().word().to_owned(),
         release: recipe.release.code_name().to_owned(),
-        architecture: recipe.architecture.word().to_owned(),
+        architecture: recipe.architecture_word().to_owned(),
         source_epoch: solution.date,
         repositories: solution.repositories,
         package_digests: PackageDigests::of(&packages),

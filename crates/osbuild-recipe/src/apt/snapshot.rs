@@ -28,9 +28,10 @@ pub(super) fn snapshot(
         newest = newest.max(seconds);
         repositories.push(LockedRepository {
             address: address.clone(),
-            suite: suite.clone(),
+            suite: Some(suite.clone()),
             date,
-            in_release_sha256: state.release_sha256.clone(),
+            in_release_sha256: Some(state.release_sha256.clone()),
+            repomd_sha256: None,
         });
     }
     Ok((repositories, newest))

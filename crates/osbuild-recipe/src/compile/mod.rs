@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! build     the target distribution with the programs the stages below call
-//! os        the system's tree
+//! os        the system's tree                                            (of RPM packages: build)
 //! disk      partition table, file systems filled from `os`, boot loader     (build)
 //! image…    the disk in other formats                                       (build)
 //! archive…  the tree as an archive                                          (build)
@@ -14,6 +14,7 @@ mod fstab;
 mod identifiers;
 mod output;
 mod placement;
+mod rpm;
 mod settings;
 mod sources;
 mod stage;
@@ -23,8 +24,9 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use crate::attachments::Attachments;
+use crate::distribution::PackageKind;
 use crate::lock::Lock;
-use crate::recipe::{BuildRoot, Content, Output, OutputFormat, Recipe};
+use crate::recipe::{BuildRoot, Output, OutputFormat, Recipe};
 use sources::Sources;
 
 /// Name of the build root's pipeline.
@@ -56,10 +58,11 @@ pub fn compile(recipe: &Recipe, attachments: &Attachments, lock: &Lock) -> Resul
     check(recipe, attachments, lock)?;
     let mut sources = Sources::default();
     let mut pipelines = Vec::new();
-    pipelines.extend(build_pipeline(recipe, lock, &mut sources));
+    pipelines.extend(build_pipeline(recipe, attachments, lock, &mut sources));
     let system = system::stages(recipe, attachments, lock, &mut sources);
-    pipelines.push(pipeline(system::PIPELINE, lock, None, system));
     let build = has_build_root(recipe, lock).then_some(BUILD);
+    let installer = build.filter(|_| recipe.package_kind() == PackageKind::Rpm);
+    pipelines.push(pipeline(system::PIPELINE, lock, installer, system));
     if let Some(disk) = &recipe.disk {
         let stages = vec![disk::stage(recipe, disk)];
         pipelines.push(pipeline(disk::PIPELINE, lock, build, stages));
@@ -90,15 +93,13 @@ fn check(recipe: &Recipe, attachments: &Attachments, lock: &Lock) -> Result<()> 
             "the lock has no address for package `{name}`"
         );
     }
-    for file in &recipe.files {
-        if let Content::Source(source) = &file.content {
-            let is_read = attachments.get(source).is_some();
-            ensure!(
-                is_read,
-                "the content of {} has not been read",
-                source.display()
-            );
-        }
+    for file in Attachments::wanted(recipe) {
+        let is_read = attachments.get(file).is_some();
+        ensure!(
+            is_read,
+            "the content of {} has not been read",
+            file.display()
+        );
     }
     Ok(())
 }
@@ -107,12 +108,20 @@ fn has_build_root(recipe: &Recipe, lock: &Lock) -> bool {
     recipe.build == BuildRoot::Own && !lock.packages.build.is_empty()
 }
 
-fn build_pipeline(recipe: &Recipe, lock: &Lock, sources: &mut Sources) -> Option<Value> {
+fn build_pipeline(
+    recipe: &Recipe,
+    attachments: &Attachments,
+    lock: &Lock,
+    sources: &mut Sources,
+) -> Option<Value> {
     has_build_root(recipe, lock).then(|| {
-        // Programs to call, not a system to boot: configuring them would cost more than all the rest.
-        let options = json!({"scripts": "skip"});
-        let stages = vec![system::packages(&lock.packages.build, options, sources)];
-        let mut pipeline = pipeline(BUILD, lock, None, stages);
+        let packages = &lock.packages.build;
+        let stage = match recipe.package_kind() {
+            // Programs to call, not a system to boot: configuring them would cost more than all the rest.
+            PackageKind::Deb => system::packages(packages, json!({"scripts": "skip"}), sources),
+            PackageKind::Rpm => rpm::packages(recipe, attachments, packages, sources),
+        };
+        let mut pipeline = pipeline(BUILD, lock, None, vec![stage]);
         pipeline["runner"] = json!(recipe.release.runner());
         pipeline
     })

@@ -1,9 +1,10 @@
-//! Configuration files that Debian and Ubuntu need for what a recipe sets.
+//! Configuration files that distributions need for what a recipe sets.
 
 use std::fmt::Write as _;
 
+use crate::distribution::PackageKind;
 use crate::lock::Lock;
-use crate::recipe::{Recipe, Sudo};
+use crate::recipe::{Keymap, Recipe, Sudo};
 use crate::requirement::BUILT_IN_LOCALE;
 
 /// Unit that makes the host keys of the SSH server when the system starts for the first time.
@@ -37,6 +38,10 @@ impl SystemFile {
 /// Files that packages read while they are configured.
 pub(super) fn before_packages(recipe: &Recipe, lock: &Lock) -> Vec<SystemFile> {
     let mut files = Vec::new();
+    if recipe.package_kind() == PackageKind::Rpm {
+        // Their scripts read nothing of the kind.
+        return files;
+    }
     if let Some(locale) = recipe
         .locale
         .as_ref()
@@ -59,7 +64,7 @@ pub(super) fn before_packages(recipe: &Recipe, lock: &Lock) -> Vec<SystemFile> {
             ),
         ));
     }
-    if has_ssh_server(lock) {
+    if makes_host_keys(recipe, lock) {
         // The package makes no key that exists, and `ssh-keygen -A` replaces an empty one: so an image holds no
         // secret, and no two machines have the same key.
         files.extend(HOST_KEYS.map(|path| SystemFile {
@@ -72,6 +77,38 @@ pub(super) fn before_packages(recipe: &Recipe, lock: &Lock) -> Vec<SystemFile> {
 
 /// Files that are put there once packages are configured.
 pub(super) fn after_packages(recipe: &Recipe, lock: &Lock) -> Vec<SystemFile> {
+    let mut files = match recipe.package_kind() {
+        PackageKind::Deb => of_debian(recipe),
+        PackageKind::Rpm => recipe.keymap.iter().map(console).collect(),
+    };
+    if recipe.users.iter().any(|user| user.sudo != Sudo::No) {
+        files.push(SystemFile {
+            mode: 0o440,
+            ..SystemFile::new("/etc/sudoers.d/recipe", sudoers(recipe))
+        });
+    }
+    if makes_host_keys(recipe, lock) {
+        files.push(SystemFile::new(
+            "/etc/systemd/system/ssh-host-keys.service",
+            host_keys_unit(),
+        ));
+    }
+    files
+}
+
+/// What systemd sets up the console by, and what it tells desktops; `kbd` has a table for each XKB layout and variant.
+fn console(keymap: &Keymap) -> SystemFile {
+    let layout = &keymap.layout;
+    let mut text = match &keymap.variant {
+        Some(variant) => format!("KEYMAP=\"{layout}-{variant}\"\nXKBVARIANT=\"{variant}\"\n"),
+        None => format!("KEYMAP=\"{layout}\"\n"),
+    };
+    writeln!(text, "XKBLAYOUT=\"{layout}\"").expect("writing to a string cannot fail");
+    SystemFile::new("/etc/vconsole.conf", text)
+}
+
+/// Other systems read `/etc/locale.conf` and `/etc/localtime` only, and find their own name without `/etc/hosts`.
+fn of_debian(recipe: &Recipe) -> Vec<SystemFile> {
     let mut files = Vec::new();
     if let Some(locale) = &recipe.locale {
         files.push(SystemFile::new(
@@ -85,33 +122,23 @@ pub(super) fn after_packages(recipe: &Recipe, lock: &Lock) -> Vec<SystemFile> {
     if let Some(hostname) = &recipe.hostname {
         files.push(SystemFile::new("/etc/hosts", hosts(hostname)));
     }
-    if recipe.users.iter().any(|user| user.sudo != Sudo::No) {
-        files.push(SystemFile {
-            mode: 0o440,
-            ..SystemFile::new("/etc/sudoers.d/recipe", sudoers(recipe))
-        });
-    }
-    if has_ssh_server(lock) {
-        files.push(SystemFile::new(
-            "/etc/systemd/system/ssh-host-keys.service",
-            host_keys_unit(),
-        ));
-    }
     files
 }
 
 /// Units that the files above bring.
-pub(super) fn implied_services(lock: &Lock) -> Vec<String> {
-    if has_ssh_server(lock) {
+pub(super) fn implied_services(recipe: &Recipe, lock: &Lock) -> Vec<String> {
+    if makes_host_keys(recipe, lock) {
         vec![HOST_KEYS_UNIT.to_owned()]
     } else {
         Vec::new()
     }
 }
 
-fn has_ssh_server(lock: &Lock) -> bool {
+/// Whether the SSH server's package would make host keys; Fedora's leaves that to the first start.
+fn makes_host_keys(recipe: &Recipe, lock: &Lock) -> bool {
     let mut packages = lock.packages.system.iter();
-    packages.any(|package| package.name == "openssh-server")
+    recipe.package_kind() == PackageKind::Deb
+        && packages.any(|package| package.name == "openssh-server")
 }
 
 fn host_keys_unit() -> String {

@@ -1,7 +1,7 @@
 //! The pipeline `os`: packages, then everything the recipe configures, in one tree.
 //!
-//! It has no build root: its stages are this program's own or run programs of the tree itself, so it can be made
-//! while the build root is made.
+//! Of Debian's packages it is made without a build root: its stages are this program's own or run programs of the tree
+//! itself, so it can be made while the build root is made. RPM's packages are installed by the build root's `rpm`.
 
 use serde_json::{Map, Value, json};
 
@@ -10,9 +10,10 @@ use super::placement::{Placed, What, place};
 use super::settings::{self, SystemFile};
 use super::sources::Sources;
 use super::stage::{files_input, stage, stage_with_inputs};
-use super::{boot, fstab};
+use super::{boot, fstab, rpm};
 use crate::attachments::Attachments;
-use crate::base_accounts;
+use crate::base_accounts::BaseAccounts;
+use crate::distribution::PackageKind;
 use crate::lock::Lock;
 use crate::recipe::{Content, Recipe, User};
 
@@ -29,7 +30,10 @@ pub(super) fn stages(
     let identifiers = Identifiers::of(recipe);
     let mut stages = Vec::new();
     stages.extend(before_packages(recipe, lock, &identifiers, sources));
-    stages.push(packages(&lock.packages.system, json!({}), sources));
+    stages.push(match recipe.package_kind() {
+        PackageKind::Deb => packages(&lock.packages.system, json!({}), sources),
+        PackageKind::Rpm => rpm::packages(recipe, attachments, &lock.packages.system, sources),
+    });
     stages.extend(mountpoints(recipe));
     stages.extend(settings_stages(recipe));
     stages.extend(accounts(recipe));
@@ -127,10 +131,11 @@ fn accounts(recipe: &Recipe) -> Vec<Value> {
         stages.push(stage("org.osbuild.groups", json!({ "groups": groups })));
     }
     if !recipe.users.is_empty() {
+        let base = BaseAccounts::of(recipe.package_kind());
         let users: Map<String, Value> = recipe
             .users
             .iter()
-            .map(|user| (user.name.clone(), user_json(user)))
+            .map(|user| (user.name.clone(), user_json(user, base)))
             .collect();
         stages.push(stage("org.osbuild.users", json!({ "users": users })));
     }
@@ -140,7 +145,7 @@ fn accounts(recipe: &Recipe) -> Vec<Value> {
 /// Shell of a user that names none; `useradd` alone would give `/bin/sh`.
 const DEFAULT_SHELL: &str = "/bin/bash";
 
-fn user_json(user: &User) -> Value {
+fn user_json(user: &User, base: &BaseAccounts) -> Value {
     let mut options = Map::new();
     let mut set = |key: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -154,7 +159,7 @@ fn user_json(user: &User) -> Value {
         (!user.groups.is_empty()).then(|| json!(user.groups)),
     );
     set("description", user.description.clone().map(Value::from));
-    let is_new = !base_accounts::is_user(&user.name);
+    let is_new = !base.has_user(&user.name);
     // `useradd` makes a home only when it is told where.
     let usual_home = || is_new.then(|| format!("/home/{}", user.name));
     set(
@@ -205,7 +210,7 @@ fn services(recipe: &Recipe, lock: &Lock) -> Option<Value> {
     let services = &recipe.services;
     let mut options = Map::new();
     let mut enable = services.enable.clone();
-    enable.extend(settings::implied_services(lock));
+    enable.extend(settings::implied_services(recipe, lock));
     for (key, units) in [
         ("enabled_services", &enable),
         ("disabled_services", &services.disable),

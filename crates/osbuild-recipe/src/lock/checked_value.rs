@@ -16,6 +16,13 @@ pub(super) fn sha256<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Strin
     })
 }
 
+/// Reads a SHA-256 in hexadecimal where there is one.
+pub(super) fn optional_sha256<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    sha256(deserializer).map(Some)
+}
+
 /// Reads a SHA-256 in hexadecimal behind `sha256:`.
 pub(super) fn prefixed_sha256<'de, D: Deserializer<'de>>(
     deserializer: D,

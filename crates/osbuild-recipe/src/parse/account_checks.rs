@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::base_accounts;
+use crate::base_accounts::BaseAccounts;
 use crate::problem::{Place, Problems, RecipeError};
 use crate::recipe::{Group, User};
 
@@ -12,8 +12,13 @@ use crate::recipe::{Group, User};
 const FIRST_ORDINARY_NUMBER: u32 = 1000;
 
 /// Reports every contradiction at the account that makes it.
-pub(super) fn check(groups: &[Group], users: &[User], problems: &mut Problems) {
-    check_base_groups(groups, problems);
+pub(super) fn check(
+    groups: &[Group],
+    users: &[User],
+    base: &BaseAccounts,
+    problems: &mut Problems,
+) {
+    check_base_groups(groups, base, problems);
     let numbered = groups
         .iter()
         .filter_map(|group| Some((group.gid?, &*group.name, group.place)));
@@ -23,14 +28,14 @@ pub(super) fn check(groups: &[Group], users: &[User], problems: &mut Problems) {
         .filter_map(|user| Some((user.uid?, &*user.name, user.place)));
     check_numbers("uid", numbered, problems);
     for user in users {
-        check_own_group(user, groups, problems);
-        check_primary_group(user, groups, users, problems);
+        check_own_group(user, groups, base, problems);
+        check_primary_group(user, groups, users, base, problems);
     }
 }
 
-fn check_base_groups(groups: &[Group], problems: &mut Problems) {
+fn check_base_groups(groups: &[Group], base: &BaseAccounts, problems: &mut Problems) {
     for group in groups {
-        if base_accounts::is_group(&group.name) {
+        if base.has_group(&group.name) {
             problems.add(
                 RecipeError::new(
                     group.place,
@@ -38,7 +43,7 @@ fn check_base_groups(groups: &[Group], problems: &mut Problems) {
                 )
                 .hint("leave it out"),
             );
-        } else if let Some(taken) = group.gid.and_then(base_accounts::group_with_number) {
+        } else if let Some(taken) = group.gid.and_then(|gid| base.group_with_number(gid)) {
             let message = format!(
                 "group `{}` has the number of `{taken}`, which every system has",
                 group.name
@@ -63,11 +68,11 @@ fn check_numbers<'a>(
 }
 
 /// Without `gid`, a user gets a group of the same name.
-fn check_own_group(user: &User, groups: &[Group], problems: &mut Problems) {
-    if user.gid.is_some() || base_accounts::is_user(&user.name) {
+fn check_own_group(user: &User, groups: &[Group], base: &BaseAccounts, problems: &mut Problems) {
+    if user.gid.is_some() || base.has_user(&user.name) {
         return;
     }
-    if let Some(number) = base_accounts::number_of_group(&user.name) {
+    if let Some(number) = base.number_of_group(&user.name) {
         problems.add(
             RecipeError::new(
                 user.place,
@@ -95,7 +100,13 @@ fn check_own_group(user: &User, groups: &[Group], problems: &mut Problems) {
 
 /// The number of a user's group must be that of a group. Those of packages are not known here, nor what a group without
 /// a number gets.
-fn check_primary_group(user: &User, groups: &[Group], users: &[User], problems: &mut Problems) {
+fn check_primary_group(
+    user: &User,
+    groups: &[Group],
+    users: &[User],
+    base: &BaseAccounts,
+    problems: &mut Problems,
+) {
     let Some(number) = user.gid.filter(|number| *number >= FIRST_ORDINARY_NUMBER) else {
         return;
     };
@@ -103,7 +114,7 @@ fn check_primary_group(user: &User, groups: &[Group], users: &[User], problems: 
     // A group of a user's own gets the user's number where it is free.
     let may_be_own =
         |other: &User| other.gid.is_none() && other.uid.is_none_or(|uid| uid == number);
-    if base_accounts::group_with_number(number).is_none()
+    if base.group_with_number(number).is_none()
         && !groups.iter().any(may_be_group)
         && !users.iter().any(may_be_own)
     {

@@ -1,6 +1,6 @@
 //! Reads `boot` and `kernel`.
 
-use crate::distribution::{Architecture, Release};
+use crate::distribution::{Architecture, PackageKind, Release};
 use crate::node::NodeKind;
 use crate::problem::{Problems, RecipeError};
 use crate::recipe::{Disk, Firmware, Kernel};
@@ -53,14 +53,18 @@ pub(super) struct WrittenKernel {
     command_line: Vec<String>,
 }
 
-pub(super) fn kernel(section: &mut Section<'_>, problems: &mut Problems) -> Option<WrittenKernel> {
+pub(super) fn kernel(
+    section: &mut Section<'_>,
+    packages: PackageKind,
+    problems: &mut Problems,
+) -> Option<WrittenKernel> {
     let mut section = section.section("kernel", problems)?;
     let package = section.text("package", problems);
     let command_line = command_line(&mut section, problems);
     section.finish(problems);
     if let Some(name) = package
         .as_ref()
-        .filter(|name| !is_package_name(&name.value))
+        .filter(|name| !is_package_name(&name.value, packages))
     {
         let message = format!("`{}` is not a package name", name.value);
         problems.add(RecipeError::new(name.place, message));

@@ -1,5 +1,7 @@
 //! Which texts are acceptable names of files, users, packages, hosts and units.
 
+use crate::distribution::PackageKind;
+
 /// Longest name of a user or group that useradd accepts.
 const MAXIMUM_ACCOUNT_NAME: usize = 32;
 /// Longest host name Linux keeps (`HOST_NAME_MAX`).
@@ -25,8 +27,24 @@ pub(super) fn is_account_name(text: &str) -> bool {
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-'))
 }
 
-/// Whether a text is a Debian package name (policy 5.6.1).
-pub(super) fn is_package_name(text: &str) -> bool {
+/// Whether a text is a name of packages of this kind.
+pub(super) fn is_package_name(text: &str, packages: PackageKind) -> bool {
+    match packages {
+        PackageKind::Deb => is_deb_name(text),
+        PackageKind::Rpm => is_rpm_name(text),
+    }
+}
+
+/// As Fedora's packaging guidelines have them.
+fn is_rpm_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_'))
+}
+
+/// By Debian's policy, 5.6.1.
+fn is_deb_name(text: &str) -> bool {
     text.len() >= 2
         && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
         && text
@@ -74,7 +92,7 @@ mod tests {
             &'static [&'static str],
             &'static [&'static str],
         );
-        let checks: [Check; 6] = [
+        let checks: [Check; 7] = [
             (
                 is_file_name,
                 &["a.qcow2", "x_1"],
@@ -86,9 +104,14 @@ mod tests {
                 &["Lena", "1a", "", "a b", "é"],
             ),
             (
-                is_package_name,
+                is_deb_name,
                 &["g++", "libc6", "0ad"],
                 &["A", "x", "a_b", "curl=7", "libc6:arm64"],
+            ),
+            (
+                is_rpm_name,
+                &["R", "NetworkManager", "gcc-c++", "python3_x", "glibc.i686"],
+                &["", "-x", "a b", "a=1", "@core", "a*"],
             ),
             (
                 is_host_name,

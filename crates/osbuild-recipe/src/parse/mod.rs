@@ -16,7 +16,8 @@ mod timezone;
 
 use std::path::{Path, PathBuf};
 
-use crate::distribution::{Architecture, Distribution, Release};
+use crate::base_accounts::BaseAccounts;
+use crate::distribution::{Architecture, Distribution, PackageKind, Release};
 use crate::node;
 use crate::problem::{Problems, RecipeError, RecipeErrors};
 use crate::recipe::{BuildRoot, Disk, Recipe};
@@ -41,11 +42,12 @@ fn recipe(mut section: Section<'_>, path: &Path, problems: &mut Problems) -> Opt
     let name = name(&mut section, path, problems);
     let release = release(&mut section, problems);
     let architecture = architecture(&mut section, problems);
+    let kind = release.map_or(PackageKind::Deb, Release::packages);
     let repositories = packages::repositories(&mut section, release, problems);
-    let packages = packages::packages(&mut section, problems);
+    let packages = packages::packages(&mut section, kind, problems);
     let groups = accounts::groups(&mut section, problems);
     let users = accounts::users(&mut section, problems);
-    account_checks::check(&groups, &users, problems);
+    account_checks::check(&groups, &users, BaseAccounts::of(kind), problems);
     let hostname = system::hostname(&mut section, problems);
     let locale = system::locale(&mut section, problems);
     let timezone = system::timezone(&mut section, problems);
@@ -54,10 +56,10 @@ fn recipe(mut section: Section<'_>, path: &Path, problems: &mut Problems) -> Opt
     let files = files::files(&mut section, problems);
     let outputs = outputs::outputs(&mut section, &name, problems);
     let boot = boot::boot(&mut section, problems);
-    let kernel = boot::kernel(&mut section, problems);
+    let kernel = boot::kernel(&mut section, kind, problems);
     let disk = disk::disk(&mut section, &outputs, boot, problems);
     let build = build(&mut section, problems);
-    check_boot_loader(&mut section, architecture, disk.as_ref(), problems);
+    check_boot_loader(&mut section, release, architecture, disk.as_ref(), problems);
     section.finish(problems);
 
     let release = release?;
@@ -103,7 +105,7 @@ fn name(section: &mut Section<'_>, path: &Path, problems: &mut Problems) -> Stri
 
 fn release(section: &mut Section<'_>, problems: &mut Problems) -> Option<Release> {
     let distribution = section.required_text("distribution", problems);
-    let release = section.required_text("release", problems);
+    let release = section.required_word("release", problems);
     let distribution = distribution
         .and_then(|text| choose(&text, "distribution", &Distribution::ALL, problems))?;
     let Text { value, place } = release?;
@@ -128,23 +130,27 @@ fn architecture(section: &mut Section<'_>, problems: &mut Problems) -> Architect
         .unwrap_or_else(Architecture::host)
 }
 
-/// The boot loader is set up for PCs only.
+/// The boot loader is set up for PCs only, and as Debian's packages have it.
 fn check_boot_loader(
     section: &mut Section<'_>,
+    release: Option<Release>,
     architecture: Architecture,
     disk: Option<&Disk>,
     problems: &mut Problems,
 ) {
     let starts = disk.is_some_and(|disk| disk.firmware.is_some());
-    if starts && architecture != Architecture::Amd64 {
-        let node = section.get("architecture");
+    let rpm = release.filter(|release| release.packages() == PackageKind::Rpm);
+    let (key, subject) = match (rpm, architecture) {
+        (Some(release), _) => ("distribution", release.distribution().word()),
+        (None, Architecture::Arm64) => ("architecture", architecture.word()),
+        (None, Architecture::Amd64) => return,
+    };
+    if starts {
+        let node = section.get(key);
         let place = node.map_or(section.place(), |node| node.place);
         problems.add(
-            RecipeError::new(
-                place,
-                format!("no boot loader can be set up for {}", architecture.word()),
-            )
-            .hint("write `boot: {firmware: none}`, or make archives only"),
+            RecipeError::new(place, format!("no boot loader can be set up for {subject}"))
+                .hint("write `boot: {firmware: none}`, or make archives only"),
         );
     }
 }

@@ -1,9 +1,11 @@
 //! Reads `repositories` and `packages`.
+//!
+//! Repositories of RPM packages have no suites or components, and which key signs the packages has to be said.
 
 use std::path::PathBuf;
 
 use super::identity_names::is_package_name;
-use crate::distribution::{Distribution, Release};
+use crate::distribution::{Distribution, PackageKind, Release};
 use crate::node::{Node, NodeKind};
 use crate::problem::{Problems, RecipeError};
 use crate::recipe::{Base, Packages, Repository};
@@ -25,11 +27,36 @@ pub(super) fn repositories(
     release: Option<Release>,
     problems: &mut Problems,
 ) -> Vec<Repository> {
+    let is_rpm = release.is_some_and(|release| release.packages() == PackageKind::Rpm);
+    if is_rpm && section.require("repositories", problems).is_none() {
+        return Vec::new();
+    }
     section
         .list("repositories", problems)
         .iter()
-        .filter_map(|node| repository(node, release, problems))
+        .filter_map(|node| {
+            if is_rpm {
+                rpm_repository(node, problems)
+            } else {
+                repository(node, release, problems)
+            }
+        })
         .collect()
+}
+
+fn rpm_repository(node: &Node, problems: &mut Problems) -> Option<Repository> {
+    let mut section = Section::open(node, "repositories", problems)?;
+    let mirrors = mirrors(&mut section, problems);
+    let keyring = section.required_text("keyring", problems);
+    let place = section.place();
+    section.finish(problems);
+    Some(Repository {
+        mirrors,
+        suites: Vec::new(),
+        components: Vec::new(),
+        keyring: PathBuf::from(keyring?.value),
+        place,
+    })
 }
 
 fn repository(
@@ -59,7 +86,7 @@ fn repository(
             components
         },
         keyring: keyring.map_or_else(
-            || PathBuf::from(distribution.keyring()),
+            || distribution.keyring().unwrap_or_default().into(),
             |text| PathBuf::from(text.value),
         ),
         place,
@@ -92,26 +119,32 @@ fn mirrors(section: &mut Section<'_>, problems: &mut Problems) -> Vec<String> {
     trimmed.map(str::to_owned).collect()
 }
 
-pub(super) fn packages(section: &mut Section<'_>, problems: &mut Problems) -> Packages {
+pub(super) fn packages(
+    section: &mut Section<'_>,
+    kind: PackageKind,
+    problems: &mut Problems,
+) -> Packages {
+    // RPM packages have no priorities to choose a base by.
+    let usual_base = (kind == PackageKind::Deb).then_some(Base::Apt);
     let Some(mut section) = section.section("packages", problems) else {
         return Packages {
-            base: Base::Apt,
+            base: usual_base,
             include: Vec::new(),
             exclude: Vec::new(),
         };
     };
-    let base = section.choice("base", &BASES, problems);
+    let base = usual_base.and_then(|_| section.choice("base", &BASES, problems));
     let include = section.texts("include", problems);
     for text in &include {
         let name = text
             .value
             .split_once('=')
             .map_or(text.value.as_str(), |(name, _)| name);
-        check_name(name, text, problems);
+        check_name(name, text, kind, problems);
     }
     let exclude = section.texts("exclude", problems);
     for text in &exclude {
-        check_name(&text.value, text, problems);
+        check_name(&text.value, text, kind, problems);
     }
     section.finish(problems);
     for name in &exclude {
@@ -123,14 +156,14 @@ pub(super) fn packages(section: &mut Section<'_>, problems: &mut Problems) -> Pa
         }
     }
     Packages {
-        base: base.unwrap_or(Base::Apt),
+        base: base.or(usual_base),
         include: values(include),
         exclude: values(exclude),
     }
 }
 
-fn check_name(name: &str, text: &Text, problems: &mut Problems) {
-    if !is_package_name(name) {
+fn check_name(name: &str, text: &Text, kind: PackageKind, problems: &mut Problems) {
+    if !is_package_name(name, kind) {
         problems.add(
             RecipeError::new(text.place, format!("`{}` is not a package name", text.value))
                 .hint("write a name like `curl`, in `include` perhaps with a version like `curl=7.88.1-10`"),

@@ -269,6 +269,39 @@ fn repositories_have_a_mirror() {
 }
 
 #[test]
+fn recipes_of_rpm_packages_name_repositories_and_keys() {
+    let beginning = "distribution: fedora\nrelease: 43\narchitecture: amd64\noutputs: [tar]\n";
+    let check = |lines: &str, expected: &[&str]| {
+        assert_eq!(errors_of(&format!("{beginning}{lines}")), expected);
+    };
+    check("", &["1:1: the recipe has no `repositories`"]);
+    check(
+        "repositories:\n  - mirror: https://a.example\n  - {mirror: https://b.example, keyring: k, suites: [a]}\n\
+         packages:\n  base: required\n  include: [a*, 'R']\n",
+        &[
+            "6:5: `repositories` has no `keyring`",
+            "7:45: unknown key `suites` in `repositories` (known keys: `keyring`, `mirror`)",
+            "9:3: unknown key `base` in `packages` (known keys: `exclude`, `include`)",
+            "10:13: `a*` is not a package name \
+             (write a name like `curl`, in `include` perhaps with a version like `curl=7.88.1-10`)",
+        ],
+    );
+}
+
+#[test]
+fn disks_of_rpm_packages_do_not_start_yet() {
+    let text = "distribution: centos\nrelease: 10\narchitecture: amd64\n\
+                repositories: [{mirror: https://a.example, keyring: k}]\n";
+    assert_eq!(
+        errors_of(text),
+        ["1:15: no boot loader can be set up for centos \
+             (write `boot: {firmware: none}`, or make archives only)",]
+    );
+    let without = format!("{text}boot: {{firmware: none}}\n");
+    assert!(parse(&without, Path::new("test.yaml")).is_ok());
+}
+
+#[test]
 fn files_have_one_content_and_an_octal_mode() {
     check(
         "files:\n  - path: /a\n  - {path: /b, content: x, source: y}\n  - {path: /c, content: x, mode: 644}\n\

@@ -3,7 +3,7 @@
 use crate::support::{BuiltIn, NamedPackages, manifest, recipe};
 use osbuild_manifest::validate::validate;
 use osbuild_manifest::value::Value;
-use osbuild_recipe::{Attachments, Lock, StaleLock, compile, exports, solve};
+use osbuild_recipe::{Attachments, Lock, Recipe, StaleLock, compile, exports, parse, solve};
 
 const SMALL: &str = "
 distribution: debian
@@ -98,6 +98,73 @@ files:
   - {path: /srv/d, directory: true, mode: 01777}
 ",
     )));
+}
+
+/// A recipe of RPM packages, with a key that lies beside it.
+fn small_rpm(folder: &std::path::Path) -> Recipe {
+    fs_err::write(
+        folder.join("key.asc"),
+        "-----BEGIN PGP PUBLIC KEY BLOCK-----\n",
+    )
+    .unwrap();
+    let text = "
+distribution: fedora
+release: 43
+architecture: amd64
+hostname: small
+locale: en_GB.UTF-8
+timezone: Europe/Berlin
+keymap: de-nodeadkeys
+repositories: [{mirror: https://rpm.example.org/43, keyring: key.asc}]
+packages: {include: [NetworkManager, vim=9.1-1.fc43], exclude: [nano]}
+users: [{name: lena, sudo: without-password}]
+outputs: [tar.zst]
+";
+    parse(text, &folder.join("small.yaml")).unwrap()
+}
+
+#[test]
+fn a_recipe_of_rpm_packages_becomes_this_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = manifest(&small_rpm(folder.path()));
+    check_valid(&text);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_lock_of_a_recipe_of_rpm_packages() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = solve(&small_rpm(folder.path()), &NamedPackages).unwrap();
+    assert_eq!(lock.architecture, "x86_64");
+    assert_eq!(Lock::from_json(&lock.to_json()).unwrap(), lock);
+}
+
+#[test]
+fn keys_of_rpm_packages_must_be_readable_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = small_rpm(folder.path());
+    let key = folder.path().join("key.asc");
+    for (content, expected) in [
+        (
+            Some("\u{99}\u{1}"),
+            "is not a public key in ASCII armour (`gpg --armor --export` writes one)",
+        ),
+        (
+            None,
+            "No such file or directory (os error 2) (paths of `keyring` start from the recipe's folder)",
+        ),
+    ] {
+        match content {
+            Some(content) => fs_err::write(&key, content).unwrap(),
+            None => fs_err::remove_file(&key).unwrap(),
+        }
+        let errors = Attachments::read(&recipe).unwrap_err();
+        let [error] = errors.errors.as_slice() else {
+            panic!("one error was expected: {errors}");
+        };
+        assert_eq!((error.line, error.column), (9, 16), "{error}");
+        assert!(error.to_string().ends_with(expected), "{error}");
+    }
 }
 
 #[test]

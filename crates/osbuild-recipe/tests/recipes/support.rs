@@ -8,8 +8,8 @@ use osbuild_host_modules::HOST_MODULES;
 use osbuild_manifest::module::{ModuleIndex, ModuleInfo, ModuleKind};
 use osbuild_manifest::runner::Runner;
 use osbuild_recipe::{
-    Attachments, LockedPackage, LockedRepository, PackageRequest, PackageSolver, PackageSources,
-    Recipe, Solution, compile, parse, solve,
+    Attachments, LockedPackage, LockedRepository, PackageKind, PackageRequest, PackageSolver,
+    PackageSources, Recipe, Solution, compile, parse, solve,
 };
 use osbuild_stages::{ASSEMBLERS, STAGES};
 
@@ -17,7 +17,10 @@ use osbuild_stages::{ASSEMBLERS, STAGES};
 pub(crate) struct NamedPackages;
 
 impl PackageSolver for NamedPackages {
-    fn solve(&self, _: &PackageSources, requests: &[PackageRequest]) -> Result<Solution> {
+    fn solve(&self, sources: &PackageSources, requests: &[PackageRequest]) -> Result<Solution> {
+        if sources.release.packages() == PackageKind::Rpm {
+            return Ok(named_rpms(requests));
+        }
         let packages = requests
             .iter()
             .map(|request| {
@@ -29,13 +32,41 @@ impl PackageSolver for NamedPackages {
         Ok(Solution {
             repositories: vec![LockedRepository {
                 address: "https://deb.example.org/debian".to_owned(),
-                suite: "bookworm".to_owned(),
+                suite: Some("bookworm".to_owned()),
                 date: "Sat, 10 Jan 2026 09:13:41 UTC".to_owned(),
-                in_release_sha256: "ab".repeat(32),
+                in_release_sha256: Some("ab".repeat(32)),
+                repomd_sha256: None,
             }],
             packages,
             date: 1_768_036_421,
         })
+    }
+}
+
+/// The same of RPM packages.
+fn named_rpms(requests: &[PackageRequest]) -> Solution {
+    let package = |name: &String| LockedPackage {
+        name: name.clone(),
+        version: "1.0-1.fc43".to_owned(),
+        architecture: "x86_64".to_owned(),
+        urls: vec![format!(
+            "https://rpm.example.org/43/Packages/{name}-1.0-1.fc43.x86_64.rpm"
+        )],
+        ..self::package(name)
+    };
+    let packages = requests
+        .iter()
+        .map(|request| request.include.iter().map(package).collect());
+    Solution {
+        repositories: vec![LockedRepository {
+            address: "https://rpm.example.org/43".to_owned(),
+            suite: None,
+            date: "1768036421".to_owned(),
+            in_release_sha256: None,
+            repomd_sha256: Some("cd".repeat(32)),
+        }],
+        packages: packages.collect(),
+        date: 1_768_036_421,
     }
 }
 
