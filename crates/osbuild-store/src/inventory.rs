@@ -215,6 +215,10 @@ impl Store {
     /// # Errors
     /// There is none, or several.
     pub fn find_entry(&self, name: &str) -> Result<CacheEntry> {
+        if name.is_empty() {
+            // More likely a variable that was not set than the beginning of all names.
+            bail!("an empty name means nothing that is kept");
+        }
         let mut found: Vec<_> = self
             .entries()?
             .into_iter()

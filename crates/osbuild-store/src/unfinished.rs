@@ -8,16 +8,20 @@
 //!
 //! A build is remembered when it begins and forgotten when it succeeds, so what is there without a lock failed, was
 //! interrupted, or was killed.
+//!
+//! Whoever goes on with a build runs what its record says, so records that others could have written are none.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt as _;
 use fs_err::{File, OpenOptions};
 use osbuild_sandbox::file_lock;
-use rustix::fs::{CWD, Mode, mkdirat};
+use rustix::fs::{CWD, Mode, OFlags, mkdirat};
 use rustix::io::Errno;
 
 use crate::accounting::{self, OBJECTS, is_pinned, replace_file};
@@ -35,6 +39,8 @@ const LONGEST_KEPT: Duration = Duration::from_hours(30 * 24);
 /// How often to ask for a lock that a mere look at it can hold for a moment.
 const LOCK_ATTEMPTS: u32 = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
+/// Write permission of group and others.
+const OTHERS_WRITE: u32 = 0o022;
 
 /// A build that is remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +76,7 @@ impl Store {
                     .with_context(|| format!("making directory {}", folder.display()));
             }
         }
+        check_owner(&folder)?;
         let Some(lock) = lock_build(&folder.join(format!("{id}.lock")))? else {
             return Ok(None);
         };
@@ -82,9 +89,21 @@ impl Store {
         Ok(Some(remembered))
     }
 
-    /// Lists the builds that are remembered, the last noted first.
+    /// Makes sure that what is remembered here was written by this user or by root.
+    ///
+    /// # Errors
+    /// Others could have written it.
+    pub fn check_remembered_builds(&self) -> Result<()> {
+        check_owner(&self.builds_dir())
+    }
+
+    /// Lists the builds that are remembered, the last noted first; none where others could have written them.
     pub fn unfinished_builds(&self) -> Result<Vec<UnfinishedBuild>> {
         let folder = self.builds_dir();
+        if let Err(error) = check_owner(&folder) {
+            tracing::debug!("what builds are remembered is not believed: {error:#}");
+            return Ok(Vec::new());
+        }
         let listed = match fs::read_dir(&folder) {
             Ok(listed) => listed,
             Err(error) if entry_lock::is_gone(&error) => return Ok(Vec::new()),
@@ -123,6 +142,7 @@ impl Store {
     pub fn forget_build(&self, id: &str) -> Result<bool> {
         check_id(id)?;
         let folder = self.builds_dir();
+        check_owner(&folder)?;
         let Some(lock) = lock_build(&folder.join(format!("{id}.lock")))? else {
             return Ok(false);
         };
@@ -200,6 +220,25 @@ impl RememberedBuild {
     }
 }
 
+/// Makes sure that a folder of records, if it is there, is a directory that only this user and root can write in.
+fn check_owner(folder: &Path) -> Result<()> {
+    let found = match fs::symlink_metadata(folder) {
+        Ok(found) => found,
+        Err(error) if entry_lock::is_gone(&error) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    if !found.is_dir() {
+        bail!("{} is no directory", folder.display());
+    }
+    if found.uid() != 0 && found.uid() != rustix::process::geteuid().as_raw() {
+        bail!("{} belongs to user {}", folder.display(), found.uid());
+    }
+    if found.mode() & OTHERS_WRITE != 0 {
+        bail!("{} can be written by other users", folder.display());
+    }
+    Ok(())
+}
+
 /// Takes the lock of a build that does not run; none if it does.
 fn lock_build(path: &Path) -> Result<Option<File>> {
     for _ in 0..LOCK_ATTEMPTS {
@@ -208,6 +247,7 @@ fn lock_build(path: &Path) -> Result<Option<File>> {
             .write(true)
             .create(true)
             .truncate(false)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(path)?;
         let is_locked = file_lock::try_lock_exclusive(&file)
             .with_context(|| format!("locking {}", path.display()))?;
@@ -230,6 +270,8 @@ fn describe(folder: &Path, id: &str) -> Result<Option<UnfinishedBuild>> {
     }) {
         Ok(read) => read,
         Err(error) if entry_lock::is_gone(&error) => return Ok(None),
+        // Not one of ours.
+        Err(error) if error.kind() == std::io::ErrorKind::IsADirectory => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     let is_running = lock.exists() && entry_lock::try_lock(&lock, Lock::Shared)?.is_none();
@@ -278,22 +320,73 @@ mod tests {
     }
 
     #[test]
+    fn what_others_could_have_written_is_not_believed() {
+        let (folder, store) = store();
+        drop(store.remember_build("a", b"one").unwrap());
+        let builds = store.builds_dir();
+        let is_refused = |reason: &str| {
+            let error = store.check_remembered_builds().unwrap_err().to_string();
+            assert!(error.ends_with(reason), "{error}");
+            assert_eq!(listed(&store), []);
+            assert!(store.remember_build("b", b"").is_err());
+            assert!(store.forget_build("a").is_err());
+        };
+        let set_mode = |mode| {
+            let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            fs::set_permissions(&builds, permissions).unwrap();
+        };
+        set_mode(0o770);
+        is_refused("can be written by other users");
+        set_mode(0o700);
+        assert_eq!(listed(&store).len(), 1);
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&builds, Some(1), None).unwrap();
+            is_refused("belongs to user 1");
+            std::os::unix::fs::chown(&builds, Some(0), None).unwrap();
+        }
+        fs::rename(&builds, folder.path().join("elsewhere")).unwrap();
+        fs::os::unix::fs::symlink(folder.path().join("elsewhere"), &builds).unwrap();
+        is_refused("is no directory");
+    }
+
+    #[test]
+    fn a_lock_that_leads_elsewhere_is_not_followed() {
+        let (folder, store) = store();
+        drop(store.remember_build("a", b"one").unwrap());
+        let elsewhere = folder.path().join("elsewhere");
+        let lock = store.builds_dir().join("b.lock");
+        fs::os::unix::fs::symlink(&elsewhere, lock).unwrap();
+        assert!(store.remember_build("b", b"").is_err());
+        assert!(!elsewhere.exists());
+        // What is no record is passed over.
+        fs::create_dir(store.builds_dir().join("d.json")).unwrap();
+        assert_eq!(listed(&store).len(), 1);
+    }
+
+    #[test]
     fn too_many_and_too_old_builds_are_forgotten() {
         let (_folder, store) = store();
         drop(store.remember_build("old", b"").unwrap());
-        let long_ago = SystemTime::now() - LONGEST_KEPT - Duration::from_mins(1);
-        let file = File::options()
-            .write(true)
-            .open(store.builds_dir().join("old.json"))
-            .unwrap();
-        file.set_modified(long_ago).unwrap();
+        let now = SystemTime::now();
+        let set_noted = |id: &str, moment: SystemTime| {
+            let path = store.builds_dir().join(format!("{id}.json"));
+            let file = File::options().write(true).open(path).unwrap();
+            file.set_modified(moment).unwrap();
+        };
+        set_noted("old", now - LONGEST_KEPT - Duration::from_mins(1));
+        // Apart by more than the clock of the file system.
         for number in 0..=MOST_KEPT {
-            drop(store.remember_build(&format!("n{number}"), b"").unwrap());
+            let id = format!("n{number}");
+            drop(store.remember_build(&id, b"").unwrap());
+            let age = u64::try_from(MOST_KEPT + 1 - number).unwrap();
+            set_noted(&id, now - Duration::from_secs(age));
         }
         let ids: Vec<String> = listed(&store).into_iter().map(|build| build.0).collect();
         assert_eq!(ids.len(), MOST_KEPT);
         assert!(!ids.contains(&"old".to_owned()) && !ids.contains(&"n0".to_owned()));
-        store.forget_builds_before(SystemTime::now()).unwrap();
+        store
+            .forget_builds_before(now + Duration::from_mins(1))
+            .unwrap();
         assert_eq!(listed(&store), []);
     }
 

@@ -14,7 +14,6 @@ use osbuild_engine::execute::{ExportRequest, Start};
 use osbuild_engine::module_catalog::ModuleCatalog;
 use osbuild_engine::shells::ShellRequest;
 use osbuild_engine::step_cache::StepPolicy;
-use osbuild_host_modules::ItemHints;
 use osbuild_manifest::manifest::Manifest;
 use osbuild_manifest::validate::validate;
 use osbuild_recipe::OutputFormat;
@@ -25,14 +24,16 @@ use crate::command_line::{
     BuildArguments, BuildOnFailure, Command, CommandLine, RepositoryArguments,
 };
 use crate::failure::{Failure, FailureKind, Failures};
+use crate::known_packages::KnownPackages;
 use crate::manifest_document::{ManifestDocument, read_text};
 use crate::mistaken_kind::recipe_as_manifest;
 use crate::monitor::{LiveMonitor, LogMonitor, NullMonitor, OneAtATime, Paper, PlainMonitor};
-use crate::recipe_commands::{check_recipe, compile_recipe, is_recipe, package_hints};
+use crate::recipe_commands::{check_recipe, compile_recipe, is_recipe};
 use crate::run_build::{
     Advice, BuildOptions, become_builder, export_destination, open_store, run_directory,
     run_remembered,
 };
+use crate::store_place::tell_what_is_passed_over;
 use crate::{
     abbreviation, cache_command, diff_command, documentation_command, explain_command,
     image_info_command, manifest_command, modules_command, recipe_commands, resume_command, tell,
@@ -111,6 +112,7 @@ fn usage_failure(text: &str) -> Failures {
 /// Builds a recipe or a manifest.
 fn run(arguments: &BuildArguments) -> Result<(), Failures> {
     let catalog = ModuleCatalog::built_in();
+    tell_what_is_passed_over(&arguments.store);
     let work = if is_recipe(&arguments.file) {
         work_of_recipe(arguments, &catalog)?
     } else {
@@ -125,7 +127,7 @@ fn run(arguments: &BuildArguments) -> Result<(), Failures> {
         checkpoints: BTreeSet::new(),
         steps: step_policy(arguments),
         start: Start::WhenSupplied,
-        hints: work.hints.clone(),
+        hints: work.packages.hints()?,
         stage_timeout: arguments.stage_timeout,
         jobs,
         run_directory: run_directory(None)?,
@@ -179,6 +181,7 @@ fn record(
         stage_timeout: options.stage_timeout.map(|timeout| timeout.as_secs()),
         jobs: options.jobs,
         run_directory: options.run_directory.clone(),
+        packages: work.packages.clone(),
         ..record.with_exports(&work.exports, &work.results, Some(&arguments.output))?
     })
 }
@@ -200,7 +203,7 @@ struct Work {
     exports: Vec<ExportRequest>,
     /// What will be there afterwards.
     results: Vec<PathBuf>,
-    hints: ItemHints,
+    packages: KnownPackages,
 }
 
 fn work_of_recipe(arguments: &BuildArguments, catalog: &ModuleCatalog) -> Result<Work, Failures> {
@@ -220,7 +223,7 @@ fn work_of_recipe(arguments: &BuildArguments, catalog: &ModuleCatalog) -> Result
         text: work.text,
         exports: work.exports,
         results: work.results,
-        hints: work.hints,
+        packages: work.packages,
     })
 }
 
@@ -233,7 +236,7 @@ pub(crate) struct RecipeWork {
     /// What will be there afterwards.
     pub(crate) results: Vec<PathBuf>,
     /// What is known of its packages.
-    pub(crate) hints: ItemHints,
+    pub(crate) packages: KnownPackages,
 }
 
 /// Compiles a recipe whose results go to a directory.
@@ -260,10 +263,9 @@ pub(crate) fn recipe_work(
             }
         })
         .collect();
-    let hints = package_hints(&compiled, repository)?;
     let results = compiled.exports.iter();
     Ok(RecipeWork {
-        hints,
+        packages: KnownPackages::of(&compiled, repository),
         exports,
         results: results
             .map(|export| output.join(&export.file_name))
@@ -331,7 +333,7 @@ fn work_of_manifest(arguments: &BuildArguments, catalog: &ModuleCatalog) -> Resu
         text,
         exports,
         results,
-        hints: ItemHints::default(),
+        packages: KnownPackages::default(),
     })
 }
 

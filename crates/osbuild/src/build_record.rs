@@ -15,12 +15,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::command_line::RepositoryArguments;
 use crate::failure::Failure;
+use crate::known_packages::KnownPackages;
 use crate::manifest_command::open_catalog;
 use crate::shell_word::shell_word;
 use crate::store_place::default_store;
 
 /// The version of the format. A program refuses records of any other.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Characters of an id: enough to tell the few builds apart that are remembered.
 const ID_LENGTH: usize = 12;
 
@@ -36,7 +37,7 @@ pub(crate) enum BegunBy {
 
 /// A tree to hand out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RecordedExport {
     /// Name or id of the pipeline.
     pub(crate) pipeline: String,
@@ -82,6 +83,8 @@ pub(crate) struct BuildRecord {
     pub(crate) jobs: NonZeroUsize,
     /// Directory for sockets.
     pub(crate) run_directory: PathBuf,
+    /// What is known of the packages of a recipe.
+    pub(crate) packages: KnownPackages,
     /// What ended it; none as long as it runs, and of one that was killed.
     pub(crate) ended: Option<String>,
 }
@@ -115,6 +118,7 @@ impl BuildRecord {
             stage_timeout: None,
             jobs: NonZeroUsize::MIN,
             run_directory: PathBuf::new(),
+            packages: KnownPackages::default(),
             ended: None,
         })
     }
@@ -276,14 +280,21 @@ impl BuildRecord {
         let build = serde_json::to_vec(&self)
             .map_err(|error| anyhow!(error))
             .and_then(|content| store.remember_build(&id, &content));
-        let build = build.unwrap_or_else(|error| {
-            tracing::debug!("the build can not be remembered: {error:#}");
-            None
-        });
+        let (build, is_taken) = match build {
+            Ok(build) => {
+                let is_taken = build.is_none();
+                (build, is_taken)
+            }
+            Err(error) => {
+                tracing::warn!("this build can not be gone on with if it fails: {error:#}");
+                (None, false)
+            }
+        };
         Remembered {
             record: self,
             id,
             build,
+            is_taken,
             store: store.root().to_owned(),
         }
     }
@@ -295,13 +306,14 @@ pub(crate) struct Remembered {
     id: String,
     /// None if it could not be remembered.
     build: Option<RememberedBuild>,
+    is_taken: bool,
     store: PathBuf,
 }
 
 impl Remembered {
-    /// Tells whether it is remembered.
-    pub(crate) fn is_kept(&self) -> bool {
-        self.build.is_some()
+    /// Tells whether another process runs this very build.
+    pub(crate) fn is_running_elsewhere(&self) -> bool {
+        self.is_taken
     }
 
     /// Forgets a build that succeeded, or notes what ended it. Gives the command that goes on with it.
@@ -386,10 +398,10 @@ mod tests {
     fn records_of_other_versions_and_damaged_ones_are_refused() {
         let error = |content: &str| BuildRecord::read(content.as_bytes()).unwrap_err();
         assert_eq!(
-            error(r#"{"format": 2, "more": []}"#).to_string(),
-            "another version of osbuild remembered it, in format 2: this one reads format 1"
+            error(r#"{"format": 1, "more": []}"#).to_string(),
+            "another version of osbuild remembered it, in format 1: this one reads format 2"
         );
-        for content in ["", "{", "[]", r#"{"format": 1}"#] {
+        for content in ["", "{", "[]", r#"{"format": 2}"#] {
             assert_eq!(
                 error(content).to_string(),
                 "what is remembered of it is damaged"

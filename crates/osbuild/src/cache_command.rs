@@ -10,7 +10,7 @@ use osbuild_store::{CacheEntry, EntryKind, MaximumSize, Prune, Store, StoreOptio
 
 use crate::build_record::BuildRecord;
 use crate::failure::{Failure, FailureKind, Failures};
-use crate::store_place::default_store;
+use crate::store_place::{default_store, tell_what_is_passed_over};
 use crate::tell;
 
 mod downloads;
@@ -82,6 +82,7 @@ struct NameArguments {
 /// Does what the command says.
 pub(crate) fn run(arguments: &CacheArguments) -> Result<(), Failures> {
     let place = &arguments.store;
+    tell_what_is_passed_over(place);
     match &arguments.action {
         Action::Ls => {
             let store = Store::open_to_read(place)?;

@@ -16,7 +16,7 @@ use crate::command_line::RepositoryArguments;
 use crate::failure::{Failure, FailureKind, Failures};
 use crate::manifest_document::read_text;
 use crate::recipe_commands::{check_recipe, compile_recipe, is_recipe};
-use crate::store_place::default_store;
+use crate::store_place::{default_store, tell_what_is_passed_over};
 use crate::tell;
 
 /// `osbuild explain`.
@@ -48,6 +48,7 @@ pub(crate) struct ExplainArguments {
 
 /// Explains a build to come, or the last one.
 pub(crate) fn run(arguments: &ExplainArguments) -> Result<(), Failures> {
+    tell_what_is_passed_over(&arguments.store);
     let store = Store::open_to_read(&arguments.store);
     let explanation = match &arguments.file {
         None => Explanation::of_last_build(&store?)?.ok_or_else(|| {

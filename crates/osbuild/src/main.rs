@@ -13,6 +13,7 @@ mod explain_command;
 mod failure;
 mod image_info_command;
 mod interrupts;
+mod known_packages;
 mod manifest_command;
 mod manifest_document;
 mod mistaken_kind;

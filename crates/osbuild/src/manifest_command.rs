@@ -35,6 +35,7 @@ use crate::run_build::{
     run_directory, settle,
 };
 use crate::seed_command_line::Dialect;
+use crate::store_place::tell_what_is_passed_over;
 use crate::terminal_style::Style;
 use crate::{seed_command_line, tell};
 
@@ -131,6 +132,7 @@ impl Work<'_> {
         if !options.exports.is_empty() {
             become_builder()?;
         }
+        tell_what_is_passed_over(&arguments.cache);
         let store = open_store(&arguments.cache, arguments.cache_max_size)?;
         let monitor = MonitorName::of(arguments)?;
         let mut observer = make_monitor(monitor, arguments, descriptor)?;

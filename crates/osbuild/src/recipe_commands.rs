@@ -3,12 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
-use osbuild_host_modules::{ItemHint, ItemHints};
-use osbuild_packages::deb::apt_configuration::AptProxies;
 use osbuild_packages::deb::solve::SolveError;
 use osbuild_recipe::{
     AptSolver, CompiledRecipe, Lock, LockChoice, RecipeErrors, SolveEnvironment, UnusableLock,
-    build_manifest, host_proxies, lock_recipe, read_recipe, replace_file,
+    build_manifest, lock_recipe, read_recipe, replace_file,
 };
 
 use crate::command_line::{LockArguments, RecipeArguments, RepositoryArguments};
@@ -48,30 +46,6 @@ pub(crate) fn compile_recipe(
         tell::note(&format!("warning: {warning}"));
     }
     Ok(compiled)
-}
-
-/// What is known of a recipe's packages beyond its manifest: how long they are, and how apt would fetch them where it is
-/// apt's repositories that they come from.
-pub(crate) fn package_hints(
-    compiled: &CompiledRecipe,
-    repository: &RepositoryArguments,
-) -> Result<ItemHints, Failure> {
-    let proxies = if compiled.uses_host_repositories && repository.mirror.is_none() {
-        host_proxies(Path::new("/"))?
-    } else {
-        AptProxies::default()
-    };
-    let packages = &compiled.lock.packages;
-    let packages = packages.system.iter().chain(&packages.build);
-    let hints = packages.map(|package| {
-        let url = package.urls.first();
-        let hint = ItemHint {
-            size: Some(package.size),
-            proxy: url.and_then(|url| proxies.proxy_for(url).cloned()),
-        };
-        (format!("sha256:{}", package.sha256), hint)
-    });
-    Ok(hints.collect())
 }
 
 /// Prints the manifest that a recipe becomes.

@@ -12,18 +12,18 @@ use clap::Args;
 use osbuild_engine::execute::Start;
 use osbuild_engine::shells::ShellRequest;
 use osbuild_engine::step_cache::StepPolicy;
-use osbuild_host_modules::ItemHints;
 use osbuild_store::{Store, StoreOptions, UnfinishedBuild};
 
 use crate::build_command::{Talk, load_for_build, monitor, recipe_work, tell_results};
 use crate::build_record::{BuildRecord, resume_command};
 use crate::command_line::{BuildOnFailure, parse_seconds};
 use crate::failure::{Failure, FailureKind, Failures};
+use crate::known_packages::KnownPackages;
 use crate::manifest_document::read_text;
 use crate::recipe_commands::{check_recipe, is_recipe};
 use crate::run_build::{BuildOptions, become_builder, run_remembered};
 use crate::shell_word::shell_word;
-use crate::store_place::default_store;
+use crate::store_place::{default_store, tell_what_is_passed_over};
 use crate::tell;
 
 /// `osbuild resume`.
@@ -67,6 +67,7 @@ pub(crate) struct ResumeArguments {
 /// Goes on with a build.
 pub(crate) fn run(arguments: &ResumeArguments) -> Result<(), Failures> {
     become_builder()?;
+    tell_what_is_passed_over(&arguments.store);
     // A mistyped name makes no store.
     drop(Store::open_to_read(&arguments.store)?);
     let store = Store::open(&arguments.store, &StoreOptions::default())?;
@@ -95,7 +96,7 @@ pub(crate) fn run(arguments: &ResumeArguments) -> Result<(), Failures> {
         checkpoints: record.checkpoints(&manifest),
         steps: StepPolicy::On { from: None },
         start: Start::WhenSupplied,
-        hints: ItemHints::default(),
+        hints: record.packages.hints()?,
         stage_timeout: record.stage_timeout(),
         jobs: record.jobs,
         run_directory: record.run_directory.clone(),
@@ -104,7 +105,7 @@ pub(crate) fn run(arguments: &ResumeArguments) -> Result<(), Failures> {
     };
     let results = record.results.clone();
     let remembered = record.remember_as(build.id.clone(), &store);
-    if !remembered.is_kept() {
+    if remembered.is_running_elsewhere() {
         return Err(is_running(&build.id).into());
     }
     let mut monitor = monitor(arguments.talk);
@@ -123,8 +124,16 @@ pub(crate) fn run(arguments: &ResumeArguments) -> Result<(), Failures> {
 
 /// Finds the build that was named, or the last one that does not run.
 fn choose(store: &Store, id: Option<&str>) -> Result<UnfinishedBuild, Failure> {
-    let builds = store.unfinished_builds()?;
     let place = store.root().display();
+    store.check_remembered_builds().map_err(|error| {
+        let error = error.context(format!(
+            "the builds that {place} remembers are not believed"
+        ));
+        Failure::new(FailureKind::Build, error).with_hint(
+            "going on with a build runs what its record says: only your own and root's count",
+        )
+    })?;
+    let builds = store.unfinished_builds()?;
     let Some(id) = id else {
         let is_empty = builds.is_empty();
         return builds
@@ -142,9 +151,10 @@ fn choose(store: &Store, id: Option<&str>) -> Result<UnfinishedBuild, Failure> {
                 )
             });
     };
+    // No id begins with nothing: an empty word is a variable that was not set.
     let mut found = builds
         .into_iter()
-        .filter(|build| build.id.starts_with(id))
+        .filter(|build| !id.is_empty() && build.id.starts_with(id))
         .collect::<Vec<_>>();
     match (found.pop(), found.len()) {
         (Some(build), 0) if build.is_running => Err(is_running(&build.id)),
@@ -196,6 +206,7 @@ fn replace_document(
         let manifest = read_text(&file.to_string_lossy())?;
         return Ok(BuildRecord {
             manifest,
+            packages: KnownPackages::default(),
             ..record.of_file(file)?
         });
     }
@@ -208,5 +219,6 @@ fn replace_document(
     let work = recipe_work(file, &record.repository(), store, &output)?;
     record = record.of_file(file)?;
     record.manifest = work.text;
+    record.packages = work.packages;
     Ok(record.with_exports(&work.exports, &work.results, Some(&output))?)
 }

@@ -47,8 +47,8 @@ pub struct AptConfiguration {
     pub pins: Vec<Pin>,
 }
 
-/// The proxies of apt.conf(5): `Acquire::http::Proxy` and `Acquire::http::Proxy::HOST`, and those of `https`
-/// (apt-transport-http(1)).
+/// The proxies of apt.conf(5): `Acquire::http::Proxy` and `Acquire::http::Proxy::HOST`, and those of `https`, which
+/// come first for addresses of that scheme (apt-transport-http(1), apt-transport-https(1)).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AptProxies {
     /// By scheme and host, in lower case; the host is empty for the proxy of all others.
@@ -62,8 +62,9 @@ impl AptProxies {
             for (host, value) in options.below(&format!("acquire::{scheme}::proxy")) {
                 let proxy = match value {
                     "" => continue,
-                    value if value.eq_ignore_ascii_case("direct") => Proxy::Direct,
-                    value => Proxy::Url(value.to_owned()),
+                    value if has_host(value) => Proxy::Url(value.to_owned()),
+                    // `DIRECT`, and whatever else apt finds no host in.
+                    _ => Proxy::Direct,
                 };
                 by_host.insert((scheme.to_owned(), host.to_owned()), proxy);
             }
@@ -82,12 +83,32 @@ impl AptProxies {
             Some(rest) => rest.split(']').next().unwrap_or(rest),
             None => host.split(':').next().unwrap_or(host),
         };
+        let schemes: &[&str] = match scheme.to_ascii_lowercase().as_str() {
+            "https" => &["https", "http"],
+            "http" => &["http"],
+            _ => return None,
+        };
         let find = |host: &str| {
-            let key = (scheme.to_ascii_lowercase(), host.to_ascii_lowercase());
-            self.by_host.get(&key)
+            let host = host.to_ascii_lowercase();
+            let mut keys = schemes
+                .iter()
+                .map(|&scheme| (scheme.to_owned(), host.clone()));
+            keys.find_map(|key| self.by_host.get(&key))
         };
         find(host).or_else(|| find(""))
     }
+}
+
+/// Tells whether apt would find a host in the value of a proxy.
+fn has_host(value: &str) -> bool {
+    let after_scheme = value.split_once("://").map(|(_, rest)| rest);
+    after_scheme.is_some_and(|rest| {
+        let authority = rest.split('/').next().unwrap_or(rest);
+        let host = authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, host)| host);
+        !host.is_empty() && !host.starts_with(':')
+    })
 }
 
 /// Reads the apt configuration under `root`; nothing if there is no apt or it has no source of packages.

@@ -186,6 +186,60 @@ fn a_build_goes_on_without_what_was_kept() {
     );
 }
 
+/// Whoever wrote a record decides what is run, as root.
+#[test]
+fn what_others_noted_is_not_gone_on_with() {
+    needs![root];
+    let workplace = Workplace::new();
+    workplace.write("image.json", manifest("/not/there"));
+    assert_eq!(run(&workplace, &BUILD).code, 1);
+    let builds = workplace.path("store/builds");
+    std::os::unix::fs::chown(&builds, Some(1000), None).unwrap();
+    let ran = resume(&workplace, &[]);
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (
+            1,
+            "error: the builds that [folder]/store remembers are not believed: [folder]/store/builds belongs to user \
+             1000\n  help: going on with a build runs what its record says: only your own and root's count\n"
+        )
+    );
+    assert_eq!(remembered(&workplace), [""; 0]);
+    let ran = run(&workplace, &BUILD);
+    assert!(
+        ran.stderr.contains("can not be gone on with if it fails: "),
+        "{ran:?}"
+    );
+    assert!(!ran.stderr.contains("osbuild resume"), "{ran:?}");
+}
+
+/// A store that lies in the directory where root happens to be.
+#[test]
+fn a_store_of_another_user_is_used_only_when_it_is_named() {
+    needs![root];
+    let workplace = Workplace::new();
+    workplace.write("image.json", manifest("/first/there"));
+    let beside = workplace.path(".osbuild");
+    fs::create_dir(&beside).unwrap();
+    std::os::unix::fs::chown(&beside, Some(1000), None).unwrap();
+    let words = ["cache", "ls"];
+    let said = "the store .osbuild here is not used, for it belongs to user 1000; name it with `--store ./.osbuild` \
+                if you trust it\n";
+    assert!(run(&workplace, &words).stderr.starts_with(said));
+    let named = [
+        "build",
+        "image.json",
+        "--output",
+        "out",
+        "--store",
+        "./.osbuild",
+    ];
+    let ran = run(&workplace, &named);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(!ran.stderr.contains("is not used"), "{ran:?}");
+    assert!(beside.join("objects").exists());
+}
+
 #[test]
 fn records_of_other_versions_of_the_program_are_read_or_refused() {
     needs![root];
@@ -210,14 +264,14 @@ fn records_of_other_versions_of_the_program_are_read_or_refused() {
         ran.stderr.contains("\nerror: stage 2 of pipeline `tree`"),
         "{ran:?}"
     );
-    change("format", json!(2));
+    change("format", json!(1));
     let ran = resume(&workplace, &[]);
     assert_eq!(ran.code, 1);
     assert_eq!(
         ran.stderr,
         format!(
-            "error: going on with build {id}: another version of osbuild remembered it, in format 2: this one reads \
-             format 1\n  help: begin it anew; finished stages are used again as far as they are kept\n"
+            "error: going on with build {id}: another version of osbuild remembered it, in format 1: this one reads \
+             format 2\n  help: begin it anew; finished stages are used again as far as they are kept\n"
         )
     );
     assert!(remembered(&workplace).contains(&id));
@@ -348,6 +402,15 @@ fn a_build_goes_on_when_the_disk_has_room_again() {
             let ran = run(workplace, &BUILD);
             assert_eq!(ran.code, 1, "{ran:?}");
             assert!(ran.stderr.contains("the disk of the store has "), "{ran:?}");
+            // Not a byte is left, not even for the record.
+            let mut rest = fs::File::create(workplace.path("disk/rest")).unwrap();
+            while std::io::Write::write_all(&mut rest, &[1; 4096]).is_ok() {}
+            drop(rest);
+            let ran = resume(workplace, &[]);
+            assert_eq!(ran.code, 1, "{ran:?}");
+            assert!(ran.stderr.contains("No space left on device"), "{ran:?}");
+            assert!(!ran.stderr.contains("still running"), "{ran:?}");
+            fs::remove_file(workplace.path("disk/rest")).unwrap();
             fs::remove_file(workplace.path("disk/filler")).unwrap();
             let ran = resume(workplace, &[]);
             assert_eq!(ran.code, 0, "{ran:?}");

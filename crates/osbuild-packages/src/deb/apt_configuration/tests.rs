@@ -96,6 +96,41 @@ fn a_list_of_mirrors_gives_its_first() {
 }
 
 #[test]
+fn proxies_of_http_serve_https_too_and_those_without_a_host_are_none() {
+    let read_proxy = |lines: &str, url: &str| {
+        let sources = "deb http://a.invalid stable main\n";
+        let files = [
+            ("etc/apt/sources.list", sources),
+            ("etc/apt/apt.conf", lines),
+        ];
+        read(&files).proxies.proxy_for(url).cloned()
+    };
+    let both = "Acquire::http::Proxy \"http://p.invalid:1\"; Acquire::https::Proxy \"http://s.invalid:2\";";
+    let url = |url: &str| Some(Proxy::Url(url.to_owned()));
+    assert_eq!(
+        read_proxy(both, "https://a.invalid"),
+        url("http://s.invalid:2")
+    );
+    assert_eq!(
+        read_proxy(both, "http://a.invalid"),
+        url("http://p.invalid:1")
+    );
+    let one = "Acquire::http::Proxy \"http://me@p.invalid:1/\";";
+    assert_eq!(
+        read_proxy(one, "https://a.invalid"),
+        url("http://me@p.invalid:1/")
+    );
+    for value in ["false", "DIRECT", "p.invalid:1", "http://", "http://:1"] {
+        let line = format!("Acquire::http::Proxy \"{value}\";");
+        assert_eq!(
+            read_proxy(&line, "http://a.invalid"),
+            Some(Proxy::Direct),
+            "{value}"
+        );
+    }
+}
+
+#[test]
 fn reads_proxies_and_pins() {
     let configuration = read(&[
         ("etc/apt/sources.list", "deb http://a.invalid stable main\n"),
@@ -115,7 +150,9 @@ fn reads_proxies_and_pins() {
     let own = Some(Proxy::Url("http://own.invalid:8080".into()));
     assert_eq!(proxy("http://B.invalid:81/x?http://c.invalid"), own);
     assert_eq!(proxy("http://c.invalid"), Some(Proxy::Direct));
-    assert_eq!(proxy("https://b.invalid/x"), Some(Proxy::Direct));
+    // That of the host comes first, also when it is named for the other scheme.
+    assert_eq!(proxy("https://b.invalid/x"), own);
+    assert_eq!(proxy("https://a.invalid/x"), Some(Proxy::Direct));
     assert_eq!(proxy("file:///srv"), None);
     let pin = |package: &str, target, priority| Pin {
         package: package.into(),
