@@ -24,6 +24,9 @@ const LINKS: [(&str, &str); 4] = [
     ("/proc/self/fd/2", "stderr"),
 ];
 
+/// What the kernel shows of the machine.
+const SYS: &str = "/sys";
+
 /// A tree that programs can be run in; leaving scope unmounts what was mounted.
 #[derive(Debug)]
 pub struct Chroot<'a> {
@@ -35,6 +38,31 @@ pub struct Chroot<'a> {
 impl<'a> Chroot<'a> {
     /// Mounts `/proc`, `/dev` and `/sys` in `root`.
     pub fn enter(context: &'a StageContext, root: &Path) -> Result<Self> {
+        let (mut chroot, tree) = Self::with_proc_and_dev(context, root)?;
+        let sys = chroot.mount_point(&tree, "/sys")?;
+        // The stage's own is read-only, and so is what is bound of it.
+        chroot.bind(Path::new(SYS), sys)?;
+        Ok(chroot)
+    }
+
+    /// Mounts the same, but that `/sys` itself can be given attributes, as Fedora's package `filesystem` has it:
+    /// what is in it is the machine's, and read-only.
+    pub fn enter_to_install(context: &'a StageContext, root: &Path) -> Result<Self> {
+        let (mut chroot, tree) = Self::with_proc_and_dev(context, root)?;
+        let sys = chroot.mount_point(&tree, "/sys")?;
+        chroot.mount_new(c"tmpfs", sys.clone(), MountFlags::NODEV, Some(c"mode=0555"))?;
+        for entry in fs_err::read_dir(SYS)? {
+            let entry = entry?;
+            let target = sys.join(entry.file_name());
+            if entry.file_type()?.is_dir() {
+                fs_err::create_dir(&target)?;
+                chroot.bind(&entry.path(), target)?;
+            }
+        }
+        Ok(chroot)
+    }
+
+    fn with_proc_and_dev(context: &'a StageContext, root: &Path) -> Result<(Self, TreeRoot)> {
         let mut chroot = Self {
             context,
             root: root.to_owned(),
@@ -43,10 +71,7 @@ impl<'a> Chroot<'a> {
         let tree = TreeRoot::open(root)?;
         chroot.mount_proc(&tree)?;
         chroot.mount_dev(&tree)?;
-        let sys = chroot.mount_point(&tree, "/sys")?;
-        // The stage's own is read-only, and so is what is bound of it.
-        chroot.bind(Path::new("/sys"), sys)?;
-        Ok(chroot)
+        Ok((chroot, tree))
     }
 
     /// Prepares to run a program of the tree.
@@ -224,6 +249,18 @@ mod tests {
                 "{settings}"
             );
         }
+        drop(chroot);
+
+        let chroot = Chroot::enter_to_install(&context, &tree).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs_err::set_permissions(tree.join("sys"), mode).unwrap();
+        let attribute = tree.join("sys/kernel/uevent_seqnum");
+        assert!(attribute.exists());
+        let error = fs_err::set_permissions(
+            tree.join("sys/kernel"),
+            std::os::unix::fs::PermissionsExt::from_mode(0o700),
+        );
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::ReadOnlyFilesystem);
         drop(chroot);
         let mounts = fs_err::read_to_string("/proc/self/mounts").unwrap();
         assert!(!mounts.contains(tree.to_str().unwrap()), "{mounts}");

@@ -242,6 +242,11 @@ impl StageContext {
         Chroot::enter(self, self.tree())
     }
 
+    /// Mounts them where packages are to be installed, which may have `/sys` itself.
+    pub fn chroot_to_install(&self) -> Result<Chroot<'_>> {
+        Chroot::enter_to_install(self, self.tree())
+    }
+
     /// Writes a line to the stage's log.
     pub fn log(&self, text: impl std::fmt::Display) {
         self.output.line(text);

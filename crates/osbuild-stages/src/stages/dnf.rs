@@ -66,7 +66,7 @@ fn run(context: &StageContext) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let tree = context.tree_path()?;
     check_places_of_dnf(context)?;
-    let chroot = context.chroot()?;
+    let chroot = context.chroot_to_install()?;
     let machine_id = FakeMachineId::make_if_missing(&tree)?;
     install_packages(context, &options, &repositories)?;
     drop(chroot);

@@ -84,7 +84,7 @@ fn run(context: &StageContext) -> Result<()> {
         programs.check_database()?;
         keys::import(&programs, &options)?;
         keys::check_signatures(&programs)?;
-        let chroot = context.chroot()?;
+        let chroot = context.chroot_to_install()?;
         install_packages(&programs, &options, &environment)?;
         drop(chroot);
         context.tree_path()?.remove_file(RANDOM_SEED)?;

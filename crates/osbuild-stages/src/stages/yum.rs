@@ -34,7 +34,7 @@ fn run(context: &StageContext) -> Result<()> {
     let options: Options = context.options()?;
     check_places_of_dnf(context)?;
     let configuration = Configuration::write("yum.conf", "", &options.repos)?;
-    let chroot = context.chroot()?;
+    let chroot = context.chroot_to_install()?;
     let status = context
         .command("yum")
         .arg("--assumeyes")
