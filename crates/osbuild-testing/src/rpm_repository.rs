@@ -152,6 +152,8 @@ pub fn build(packages: &[Package], directory: &Path) -> Result<Vec<PathBuf>> {
         .args(define("_buildhost", "test.invalid"))
         .args(define("_binary_payload", "w3.zstdio"))
         .args(define("_unpackaged_files_terminate_build", "0"))
+        // Packages of programs of this machine are for this machine only.
+        .args(define("_binaries_in_noarch_packages_terminate_build", "0"))
         .args(define("__spec_install_pre", "%{nil}"))
         .args(define("__spec_clean_body", "%{nil}"))
         .args(define("_use_internal_dependency_generator", "0"))

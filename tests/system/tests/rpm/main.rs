@@ -23,9 +23,11 @@ macro_rules! needs_packages {
 
 mod manifests;
 mod package_set;
+mod small_system;
 
 mod bad_packages;
 mod dnf;
 mod installed;
 mod options;
+mod recipe;
 mod signatures;

@@ -1,0 +1,149 @@
+//! A recipe of RPM packages with its lock, from the repository to the archive.
+
+use std::process::Command;
+
+use anyhow::Result;
+use fs_err as fs;
+use osbuild_recipe::{
+    LockedPackage, PackageRequest, PackageSolver, PackageSources, Solution, lock_recipe,
+};
+use osbuild_system_tests::workplace::Workplace;
+use osbuild_testing::deb_repository::sha256;
+use osbuild_testing::needs;
+use osbuild_testing::rpm_database::RpmDatabase;
+use osbuild_testing::rpm_repository::serve;
+use osbuild_testing::server::Server;
+
+use crate::manifests::DATABASE;
+use crate::small_system::SmallSystem;
+
+/// What is built, but for the repository's address.
+const RECIPE: &str = "
+distribution: fedora
+release: 43
+hostname: small
+locale: de_DE.UTF-8
+timezone: Europe/Berlin
+keymap: de-nodeadkeys
+repositories: [{mirror: MIRROR, keyring: key.asc}]
+packages: {include: [greeting]}
+groups: [{name: web, gid: 4000}]
+users:
+  - {name: lena, groups: [wheel, web], sudo: without-password, password: '*'}
+files: [{path: /srv/www/index.html, content: \"hello\\n\", owner: lena, group: web}]
+outputs: [tar.zst, directory]
+";
+
+#[test]
+fn a_locked_recipe_of_rpm_packages_is_built() {
+    needs_packages!();
+    needs![
+        tool("createrepo_c"),
+        tool("ldd"),
+        tool("tar"),
+        tool("useradd"),
+        tool("zstd")
+    ];
+    let system = SmallSystem::make();
+    let server = Server::start().unwrap();
+    serve(system.folder(), &server, "/repo").unwrap();
+    let workplace = Workplace::new();
+    workplace.write("key.asc", &system.key);
+    workplace.write("small.yaml", RECIPE.replace("MIRROR", &server.url("/repo")));
+
+    let solver = AsAsked {
+        system: &system,
+        mirror: server.url("/repo"),
+    };
+    let lock = lock_recipe(&workplace.path("small.yaml"), &solver).unwrap();
+    workplace.write("small.lock", lock.to_json());
+    let ran = workplace.run(workplace.build_command("small.yaml"));
+    assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
+
+    let tree = workplace.path("out/small");
+    let read = |path: &str| fs::read_to_string(tree.join(path)).unwrap();
+    assert_eq!(read("etc/hostname"), "small\n");
+    assert_eq!(read("etc/locale.conf"), "LANG=de_DE.UTF-8\n");
+    assert_eq!(
+        read("etc/vconsole.conf"),
+        "KEYMAP=\"de-nodeadkeys\"\nXKBVARIANT=\"nodeadkeys\"\nXKBLAYOUT=\"de\"\n"
+    );
+    assert!(
+        fs::read_link(tree.join("etc/localtime"))
+            .unwrap()
+            .ends_with("Europe/Berlin")
+    );
+    assert_eq!(
+        read("etc/sudoers.d/recipe"),
+        "lena ALL=(ALL:ALL) NOPASSWD: ALL\n"
+    );
+    let groups = read("etc/group");
+    for line in ["wheel:x:10:lena", "web:x:4000:lena"] {
+        assert!(
+            groups.lines().any(|found| found == line),
+            "{line}\n{groups}"
+        );
+    }
+    assert!(tree.join("var/greeting").is_dir(), "the script was run");
+    assert!(!tree.join("usr/share/advertisement").exists());
+    let greeting = Command::new("chroot")
+        .arg(&tree)
+        .arg("/usr/bin/greet")
+        .output()
+        .unwrap();
+    assert_eq!(greeting.stdout, b"hello\n", "{greeting:?}");
+
+    let archive = Command::new("tar")
+        .arg("-df")
+        .arg(workplace.path("out/small.tar.zst"))
+        .arg("-C")
+        .arg(&tree)
+        .output()
+        .unwrap();
+    assert!(archive.status.success(), "{archive:?}");
+    let database = RpmDatabase::new(&tree, DATABASE);
+    let changed = database.verify().unwrap();
+    // Accounts were added; the machine's own directories were mounted when attributes were set.
+    let known = [
+        "/etc/passwd",
+        "/etc/group",
+        "/etc/shadow",
+        "/etc/gshadow",
+        "/proc",
+        "/sys",
+    ];
+    for line in changed.lines() {
+        assert!(known.iter().any(|path| line.ends_with(path)), "{changed}");
+    }
+}
+
+/// Chooses the packages that are asked for, and what all of them need.
+struct AsAsked<'a> {
+    system: &'a SmallSystem,
+    mirror: String,
+}
+
+impl PackageSolver for AsAsked<'_> {
+    fn solve(&self, _: &PackageSources, requests: &[PackageRequest]) -> Result<Solution> {
+        let package = |name: &str| {
+            let content = fs::read(self.system.folder().join(format!("{name}.rpm")))?;
+            Ok(LockedPackage {
+                name: name.to_owned(),
+                version: "1-1".to_owned(),
+                architecture: "noarch".to_owned(),
+                urls: vec![format!("{}/{name}.rpm", self.mirror)],
+                sha256: sha256(&content),
+                size: content.len().try_into()?,
+            })
+        };
+        let packages = requests.iter().map(|request| {
+            let names = request.include.iter().map(String::as_str);
+            names.chain(["glibc"]).map(package).collect()
+        });
+        Ok(Solution {
+            repositories: Vec::new(),
+            packages: packages.collect::<Result<_>>()?,
+            date: 1_700_000_000,
+        })
+    }
+}
