@@ -1,6 +1,8 @@
 //! Reads a disk image: its partitions, and the file systems in them.
 
+use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -11,10 +13,15 @@ use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use crate::file_system::{self, Extent, FileSystem};
+use crate::subject::Digests;
 use crate::tree::Tree;
 
 /// Partition tables of image files count in these, unless the image was made for disks with larger sectors.
 const SECTOR: u64 = 512;
+
+/// Where QEMU looks for the description of a VMDK, in bytes.
+const DESCRIPTION_START: usize = 0x200;
+const DESCRIPTION_END: u64 = 0x200 + 20 * SECTOR;
 
 /// One partition, or the whole image when it has no partition table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,14 +40,15 @@ pub struct Partition {
     pub size: u64,
     /// What is in it.
     pub file_system: Option<FileSystem>,
-    /// SHA-256 of the bytes, where no tree could be read.
+    /// SHA-256 of the bytes, where no tree could be read and a comparison needs it.
     pub digest: Option<[u8; 32]>,
 }
 
 /// An image in raw form: itself, or a temporary copy that was converted.
 pub(crate) struct RawImage {
-    original: PathBuf,
-    converted: Option<tempfile::NamedTempFile>,
+    path: PathBuf,
+    /// Without a name, for nothing to be left behind.
+    converted: Option<File>,
 }
 
 impl RawImage {
@@ -49,20 +57,32 @@ impl RawImage {
     /// # Errors
     /// It can not be read, or is damaged; `qemu-img` is missing for a format other than raw.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let mut magic = [0; 8];
-        let length = fs_err::File::open(path)?.read(&mut magic)?;
-        let is_raw = is_raw(&magic[..length]);
+        let mut start = Vec::new();
+        let file = fs_err::File::open(path)?;
+        file.take(DESCRIPTION_END).read_to_end(&mut start)?;
+        let Some(format) = format_of(&start) else {
+            return Ok(Self {
+                path: path.to_owned(),
+                converted: None,
+            });
+        };
+        if let Some(other) = other_file(format, &start) {
+            bail!(
+                "{}: the image stands on another file ({other}), which is not read: an image must not choose what \
+                 is; copy it into one file with `qemu-img convert`",
+                path.display()
+            );
+        }
+        let converted = to_raw(path, format)?;
         Ok(Self {
-            original: path.to_owned(),
-            converted: if is_raw { None } else { Some(to_raw(path)?) },
+            path: path_of(&converted),
+            converted: Some(converted),
         })
     }
 
     /// Where the raw image is, as long as this lives.
     pub(crate) fn path(&self) -> &Path {
-        self.converted
-            .as_ref()
-            .map_or(&self.original, |file| file.path())
+        &self.path
     }
 
     /// Tells whether the image is in a format other than raw.
@@ -75,23 +95,65 @@ impl RawImage {
 ///
 /// # Errors
 /// It can not be read, or is damaged; `qemu-img` is missing for a format other than raw.
-pub(crate) fn read(path: &Path) -> Result<Vec<Partition>> {
+pub(crate) fn read(path: &Path, digests: Digests) -> Result<Vec<Partition>> {
     let image = RawImage::open(path)?;
-    read_raw(fs_err::File::open(image.path())?)
+    read_raw(fs_err::File::open(image.path())?, digests)
 }
 
-/// Tells apart what begins with a magic number of its own: qcow2, VMDK, VHDX, VDI and VHD do.
-fn is_raw(magic: &[u8]) -> bool {
-    let others: [&[u8]; 5] = [b"QFI\xfb", b"KDMV", b"vhdxfile", b"<<< ", b"conectix"];
-    !others.iter().any(|other| magic.starts_with(other))
+/// Tells apart what begins with a magic number of its own, by qemu-img's names; none for raw images.
+fn format_of(start: &[u8]) -> Option<&'static str> {
+    let formats: [(&[u8], &str); 6] = [
+        (b"QFI\xfb\0\0\0\x01", "qcow"),
+        (b"QFI\xfb", "qcow2"),
+        (b"KDMV", "vmdk"),
+        (b"vhdxfile", "vhdx"),
+        (b"<<< ", "vdi"),
+        (b"conectix", "vpc"),
+    ];
+    let known = formats.iter().find(|(magic, _)| start.starts_with(magic));
+    known.map(|(_, format)| *format)
 }
 
-fn to_raw(path: &Path) -> Result<tempfile::NamedTempFile> {
-    let target =
-        tempfile::NamedTempFile::new().context("making a temporary file for the raw image")?;
+/// How qemu-img would come to read another file for an image; none if it would not.
+///
+/// The formats are those of QEMU's `docs/interop/qcow2.txt` and of its VMDK driver.
+fn other_file(format: &str, start: &[u8]) -> Option<&'static str> {
+    let is_zero = |range: std::ops::Range<usize>| {
+        let bytes = start.get(range);
+        bytes.is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0))
+    };
+    match format {
+        "qcow" | "qcow2" if !is_zero(8..16) => Some("a backing file"),
+        // Bit 2 of the incompatible features, which version 2 has not.
+        "qcow2" if start.get(4..8) != Some(&[0, 0, 0, 2]) => {
+            let features = start.get(79)?;
+            (features & 4 != 0).then_some("an external data file")
+        }
+        "vmdk" if is_zero(12..20) => Some("extents that its description names"),
+        "vmdk" => {
+            let description = start.get(DESCRIPTION_START..)?;
+            let key = b"parentFileNameHint";
+            let has_parent = description.windows(key.len()).any(|bytes| bytes == key);
+            has_parent.then_some("a parent")
+        }
+        _ => None,
+    }
+}
+
+/// Where a file without a name can be opened, also by the programs that this one starts.
+fn path_of(file: &File) -> PathBuf {
+    PathBuf::from(format!(
+        "/proc/{}/fd/{}",
+        std::process::id(),
+        file.as_raw_fd()
+    ))
+}
+
+fn to_raw(path: &Path, format: &str) -> Result<File> {
+    let target = tempfile::tempfile().context("making a temporary file for the raw image")?;
     let result = Command::new("qemu-img")
-        .args(["convert", "-O", "raw"])
-        .args([&std::path::absolute(path)?, target.path()])
+        .args(["convert", "-f", format, "-O", "raw"])
+        .args([&std::path::absolute(path)?, &path_of(&target)])
         .stdin(Stdio::null())
         .output()
         .context("starting qemu-img, which reads formats other than raw (package qemu-utils or qemu-img)")?;
@@ -104,7 +166,7 @@ fn to_raw(path: &Path) -> Result<tempfile::NamedTempFile> {
     Ok(target)
 }
 
-fn read_raw(mut file: fs_err::File) -> Result<Vec<Partition>> {
+fn read_raw(mut file: fs_err::File, digests: Digests) -> Result<Vec<Partition>> {
     let size = file.seek(SeekFrom::End(0))?;
     let file = Arc::new(file);
     let whole = Extent {
@@ -144,7 +206,7 @@ fn read_raw(mut file: fs_err::File) -> Result<Vec<Partition>> {
             &partition.file_system,
             Some(FileSystem { tree: Some(_), .. })
         );
-        if !is_read {
+        if !is_read && digests == Digests::Wanted {
             partition.digest =
                 Some(digest(&extent).with_context(|| format!("partition {number}"))?);
         }
@@ -277,14 +339,17 @@ mod tests {
 
     #[test]
     fn formats_other_than_raw_are_told_by_their_first_bytes() {
-        assert!(is_raw(b"\xebc\x90\0\0\0\0\0") && is_raw(b""));
-        for magic in [
-            &b"QFI\xfb\0\0\0\x03"[..],
-            b"KDMV\x01\0\0\0",
-            b"vhdxfile",
-            b"<<< Orac",
+        for raw in [&b"\xebc\x90\0\0\0\0\0"[..], b""] {
+            assert_eq!(format_of(raw), None);
+        }
+        for (magic, format) in [
+            (&b"QFI\xfb\0\0\0\x03"[..], "qcow2"),
+            (b"QFI\xfb\0\0\0\x01", "qcow"),
+            (b"KDMV\x01\0\0\0", "vmdk"),
+            (b"vhdxfile", "vhdx"),
+            (b"<<< Orac", "vdi"),
         ] {
-            assert!(!is_raw(magic));
+            assert_eq!(format_of(magic), Some(format));
         }
     }
 

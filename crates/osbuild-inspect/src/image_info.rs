@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use osbuild_manifest::value::Value as PythonValue;
 use serde_json::{Map, Value, json};
 
-use crate::subject::Subject;
+use crate::subject::{Digests, Subject, check_kind};
 use crate::{archive, disk};
 
 /// Partition tables count in these where sfdisk(8) does not say otherwise.
@@ -34,7 +34,13 @@ pub fn image_info(path: &Path) -> Result<String> {
         let raw = disk::RawImage::open(path)?;
         report.insert("image-format".to_owned(), image_format(path, &raw)?);
         add_disk(&mut report, raw.path()).with_context(|| format!("reading {}", path.display()))?;
-        system::add(&mut report, &Subject::read(raw.path())?.tree)?;
+        let subject = Subject::read_with(raw.path(), Digests::Unwanted)?;
+        system::add(&mut report, &subject.tree)?;
+        anyhow::ensure!(
+            report.contains_key("os-release") || is_known(&report),
+            "{}: neither an image of a disk or file system, nor an archive",
+            path.display()
+        );
     } else {
         let subject = Subject::read(path)?;
         let has_disk = subject
@@ -60,8 +66,19 @@ pub fn image_info(path: &Path) -> Result<String> {
 }
 
 fn is_disk(path: &Path) -> Result<bool> {
+    check_kind(path)?;
     let mut file = fs_err::File::open(path)?;
     Ok(!file.metadata()?.is_dir() && !archive::is_archive(&mut file)?)
+}
+
+/// Tells whether an image has a partition table, or a file system that has a name.
+fn is_known(report: &Map<String, Value>) -> bool {
+    let partitions = report.get("partitions").and_then(Value::as_array);
+    report.get("partition-table").is_some_and(Value::is_string)
+        || partitions
+            .into_iter()
+            .flatten()
+            .any(|partition| partition["fstype"].is_string())
 }
 
 fn image_format(path: &Path, raw: &disk::RawImage) -> Result<Value> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -79,6 +80,19 @@ impl Tree {
     pub fn text(&self, path: &str) -> Option<String> {
         let content = self.contents.get(Path::new(path))?;
         Some(String::from_utf8_lossy(content).into_owned())
+    }
+
+    /// Gives what is below a directory, in order; not the directory itself.
+    pub(crate) fn below<'a>(
+        &'a self,
+        place: &'a Path,
+    ) -> impl Iterator<Item = (&'a Path, &'a Entry)> {
+        // Paths are ordered by their components, so what is below one follows it.
+        let after = (Bound::Excluded(place), Bound::Unbounded);
+        self.entries
+            .range::<Path, _>(after)
+            .map(|(path, entry)| (path.as_path(), entry))
+            .take_while(move |(path, _)| path.starts_with(place))
     }
 
     /// Adds everything of another tree below `place`, in whose stead its root comes.

@@ -138,3 +138,95 @@ fn an_empty_directory_is_told_to_hold_nothing() {
     let expected = format!("{}: no system was found in it", place.path().display());
     assert_eq!(error.to_string(), expected);
 }
+
+#[test]
+fn an_archive_need_not_have_entries_for_directories() {
+    osbuild_testing::needs![tool("systemctl"), tool("tar")];
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("tree.tar");
+    let tree = data("tree");
+    let list = Command::new("find")
+        .args([".", "!", "-type", "d"])
+        .current_dir(&tree)
+        .output()
+        .unwrap();
+    let files = place.path().join("files");
+    fs_err::write(&files, list.stdout).unwrap();
+    let words = ["--directory", tree.to_str().unwrap(), "--create", "--file"];
+    let mut words = words.to_vec();
+    words.extend([path.to_str().unwrap(), "--no-recursion", "--files-from"]);
+    words.push(files.to_str().unwrap());
+    run("tar", &words, "");
+    assert_eq!(image_info(&path).unwrap(), expected());
+}
+
+/// Else an image could have any file of this machine reported.
+#[test]
+fn an_image_that_stands_on_another_file_is_refused() {
+    osbuild_testing::needs![tool("qemu-img")];
+    let place = tempfile::tempdir().unwrap();
+    let name = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let secret = name("secret");
+    fs_err::write(&secret, vec![b's'; 1 << 20]).unwrap();
+    let backing = ["-F", "raw", "-b", &secret];
+    let data_file = format!("data_file={}", name("data"));
+    let own_data = ["-o", &data_file];
+    let cases: [(&str, &str, &[&str], &str); 4] = [
+        ("a", "qcow2", &backing, "a backing file"),
+        ("b", "qcow", &backing, "a backing file"),
+        ("c", "qcow2", &own_data, "an external data file"),
+        ("d", "vmdk", &["-b", &name("parent")], "a parent"),
+    ];
+    run(
+        "qemu-img",
+        &["create", "-q", "-f", "vmdk", &name("parent"), "1M"],
+        "",
+    );
+    for (file, format, options, other) in cases {
+        let mut words = vec!["create", "-q", "-f", format];
+        words.extend(options);
+        if format == "vmdk" {
+            words.extend(["-F", "vmdk"]);
+        }
+        let image = name(file);
+        words.extend([image.as_str(), "1M"]);
+        run("qemu-img", &words, "");
+        let error = format!("{:#}", image_info(Path::new(&image)).unwrap_err());
+        let expected = format!("the image stands on another file ({other})");
+        assert!(error.contains(&expected), "{error}");
+    }
+    // Extents that are named in the description of an image without a capacity of its own.
+    let mut image = fs_err::read(name("parent")).unwrap();
+    image[12..20].fill(0);
+    fs_err::write(name("e"), image).unwrap();
+    let error = format!("{:#}", image_info(Path::new(&name("e"))).unwrap_err());
+    assert!(
+        error.contains("(extents that its description names)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_no_image_is_told_to_be_none() {
+    osbuild_testing::needs![tool("sfdisk"), tool("blkid")];
+    let place = tempfile::tempdir().unwrap();
+    let pipe = place.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+    let error = format!("{:#}", image_info(&pipe).unwrap_err());
+    assert!(
+        error.ends_with("neither a directory, nor a file, nor a disk"),
+        "{error}"
+    );
+    let noise = place.path().join("noise");
+    let mut state = 1_u32;
+    let bytes = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    });
+    fs_err::write(&noise, bytes.take(1 << 20).collect::<Vec<u8>>()).unwrap();
+    let error = format!("{:#}", image_info(&noise).unwrap_err());
+    assert!(
+        error.ends_with("neither an image of a disk or file system, nor an archive"),
+        "{error}"
+    );
+}

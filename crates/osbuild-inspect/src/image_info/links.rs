@@ -18,7 +18,13 @@ pub(super) fn resolve(tree: &Tree, path: &Path) -> Option<PathBuf> {
             continue;
         }
         resolved.push(&component);
-        let entry = tree.entries.get(&resolved)?;
+        let Some(entry) = tree.entries.get(&resolved) else {
+            // Archives need not have entries for the directories that their files are in.
+            if tree.below(&resolved).next().is_some() {
+                continue;
+            }
+            return None;
+        };
         let Some(target) = &entry.target else {
             continue;
         };

@@ -1,5 +1,7 @@
 //! States of units, by systemctl(1) of the host: it tells them of a directory, so it gets one with units alone.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Component, Path};
 use std::process::{Command, Stdio};
 
@@ -7,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use fs_err::os::unix::fs::symlink;
 
 use super::links::resolve;
-use crate::tree::{Entry, Tree};
+use crate::tree::Tree;
 
 /// Where units are, in the order of precedence (systemd.unit(5)); what runs as a system has more.
 const PLACES: [&str; 4] = [
@@ -53,35 +55,38 @@ pub(super) fn states(tree: &Tree) -> Result<Vec<(String, String)>> {
 
 /// Gives the units of a state, and their aliases, which systemd tells apart since version 246.
 pub(super) fn in_state(tree: &Tree, states: &[(String, String)], wanted: &str) -> Vec<String> {
-    let of_state = |wanted: &str| -> Vec<String> {
-        states
-            .iter()
-            .filter(|(_, state)| state == wanted)
-            .map(|(unit, _)| unit.clone())
-            .collect()
+    let of_state = |wanted: &str| -> BTreeSet<&str> {
+        let units = states.iter().filter(|(_, state)| state == wanted);
+        units.map(|(unit, _)| unit.as_str()).collect()
     };
     let mut units = of_state(wanted);
     for alias in of_state("alias") {
         for place in PLACES {
-            let target = resolve(tree, &Path::new(place).join(&alias));
+            let target = resolve(tree, &Path::new(place).join(alias));
             let name = target.as_deref().and_then(Path::file_name);
-            if units.iter().any(|unit| Some(unit.as_ref()) == name) {
-                units.push(alias.clone());
+            if name
+                .and_then(OsStr::to_str)
+                .is_some_and(|name| units.contains(name))
+            {
+                units.insert(alias);
             }
         }
     }
-    units.sort_unstable();
-    units.dedup();
-    units
+    units.into_iter().map(str::to_owned).collect()
 }
 
-/// Tells whether something can be written at a path: an archive may claim entries below a link, which would lead out.
+/// Tells whether something can be written at a path: an archive may claim entries below a link, which would lead out,
+/// or below a file.
 fn is_inside(tree: &Tree, path: &Path) -> bool {
     let is_plain = path
         .components()
         .all(|component| matches!(component, Component::Normal(_)));
-    let is_link = |path: &Path| tree.entries.get(path).is_some_and(Entry::is_link);
-    is_plain && !path.ancestors().skip(1).any(is_link)
+    let is_file = |path: &Path| {
+        tree.entries
+            .get(path)
+            .is_some_and(|entry| !entry.is_directory())
+    };
+    is_plain && !path.ancestors().skip(1).any(is_file)
 }
 
 /// Writes files, links and directories of units; tells whether there were any.
@@ -109,6 +114,7 @@ fn write_units(tree: &Tree, place: &Path) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::Entry;
 
     #[test]
     fn an_entry_below_a_link_is_not_written() {
@@ -127,5 +133,16 @@ mod tests {
         write_units(&tree, place.path()).unwrap();
         let names = fs_err::read_dir(outside.path()).unwrap();
         assert_eq!(names.count(), 0);
+    }
+
+    #[test]
+    fn an_entry_below_a_file_is_not_written() {
+        let mut tree = Tree::default();
+        for path in ["etc/systemd/system/a", "etc/systemd/system/a/b.service"] {
+            tree.entries.insert(path.into(), Entry::default());
+            tree.contents.insert(path.into(), b"x".to_vec());
+        }
+        let place = tempfile::tempdir().unwrap();
+        assert!(write_units(&tree, place.path()).unwrap());
     }
 }

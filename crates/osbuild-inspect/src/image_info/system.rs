@@ -1,5 +1,6 @@
 //! What upstream's `osbuild-image-info` tells of the system in a tree: `append_filesystem` of the tool.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
@@ -33,10 +34,7 @@ pub(super) fn add(report: &mut Report, tree: &Tree) -> Result<()> {
     for (name, patterns, parse) in DIRECTORIES {
         put(report, name, globbed(tree, patterns, *parse));
     }
-    let has_boot = tree
-        .entries
-        .keys()
-        .any(|path| path.parent() == Some(Path::new("boot")));
+    let has_boot = tree.below(Path::new("boot")).next().is_some();
     if has_boot {
         add_boot(report, tree, "boot");
     }
@@ -248,18 +246,17 @@ fn service_dropins(tree: &Tree) -> Value {
     for folder in ["/etc/systemd/system", "/usr/lib/systemd/system"] {
         let mut services = Map::new();
         let place = Path::new(folder.trim_start_matches('/'));
-        for path in tree.entries.keys() {
-            let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-                continue;
-            };
-            if path.parent() == Some(place) && name.ends_with(".service.d") {
-                let dropins: Map<String, Value> =
-                    matching(tree, &format!("{folder}/{name}/*.conf"))
-                        .into_iter()
-                        .map(|(name, text)| (name, json!(syntax::lines(&text, &['#']))))
-                        .collect();
-                put(&mut services, name, Value::Object(dropins));
-            }
+        let below = tree.below(place);
+        let names: BTreeSet<&str> = below
+            .filter_map(|(path, _)| path.strip_prefix(place).ok()?.iter().next()?.to_str())
+            .filter(|name| name.ends_with(".service.d"))
+            .collect();
+        for name in names {
+            let dropins: Map<String, Value> = matching(tree, &format!("{folder}/{name}/*.conf"))
+                .into_iter()
+                .map(|(name, text)| (name, json!(syntax::lines(&text, &['#']))))
+                .collect();
+            put(&mut services, name, Value::Object(dropins));
         }
         put(&mut told, folder, Value::Object(services));
     }
@@ -434,9 +431,9 @@ fn matches(pattern: &str, path: &str) -> bool {
 
 /// Files that a pattern names, by their names.
 fn matching(tree: &Tree, pattern: &str) -> Vec<(String, String)> {
-    tree.entries
-        .keys()
-        .filter_map(|path| path.to_str())
+    let directory = pattern.trim_start_matches('/').rsplit_once('/');
+    tree.below(Path::new(directory.map_or("", |(directory, _)| directory)))
+        .filter_map(|(path, _)| path.to_str())
         .filter(|path| matches(pattern, path))
         .filter_map(|path| {
             let name = path.rsplit('/').next()?;
