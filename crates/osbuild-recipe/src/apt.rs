@@ -17,7 +17,6 @@ use osbuild_packages::deb::solve::{
 };
 use osbuild_packages::deb::universe::Universe;
 
-use crate::distribution::PackageKind;
 use crate::lock::LockedPackage;
 use crate::recipe::{Base, Repository};
 use crate::solve::{PackageRequest, PackageSolver, PackageSources, Solution};
@@ -197,10 +196,6 @@ fn named(repositories: &[Repository]) -> Archives {
 
 impl PackageSolver for AptSolver {
     fn solve(&self, sources: &PackageSources, requests: &[PackageRequest]) -> Result<Solution> {
-        if sources.release.packages() == PackageKind::Rpm {
-            let distribution = sources.release.distribution().word();
-            bail!("packages of {distribution} cannot be chosen yet: the recipe needs a lock");
-        }
         let archives = self.archives(sources)?;
         let download: &dyn Download = match &self.download {
             Some(download) => download.as_ref(),

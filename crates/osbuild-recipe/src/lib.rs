@@ -14,7 +14,7 @@
 //! | `parse` | YAML to [`Recipe`], every error with its place |
 //! | `recipe`, `size`, `distribution` | what a recipe says, and what is known of distributions |
 //! | `requirement` | packages that a recipe implies |
-//! | `solve`, `apt` | the packages of a recipe, through a [`PackageSolver`] |
+//! | `solve`, `apt`, `rpm` | the packages of a recipe, through a [`PackageSolver`] |
 //! | `lock` | the pinned packages as a file |
 //! | `compile` | recipe and lock to a manifest; the same bytes every time |
 //! | `build_manifest` | all of it, for the commands |
@@ -32,6 +32,7 @@ mod problem;
 mod recipe;
 mod replace_file;
 mod requirement;
+mod rpm;
 mod section;
 mod size;
 mod solve;
@@ -52,5 +53,8 @@ pub use parse::parse;
 pub use problem::{Place, RecipeError, RecipeErrors};
 pub use recipe::*;
 pub use replace_file::replace_file;
+pub use rpm::RpmSolver;
 pub use size::Size;
-pub use solve::{PackageRequest, PackageSolver, PackageSources, Solution, package_requests, solve};
+pub use solve::{
+    PackageRequest, PackageSolver, PackageSources, Solution, SolverOfKind, package_requests, solve,
+};

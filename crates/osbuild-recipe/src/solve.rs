@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::distribution::{Architecture, Release};
+use crate::distribution::{Architecture, PackageKind, Release};
 use crate::lock::{
     LOCK_VERSION, Lock, LockedPackage, LockedPackages, LockedRepository, PackageDigests, digest,
 };
@@ -14,6 +14,23 @@ use crate::requirement::{build_packages, system_packages};
 pub trait PackageSolver {
     /// Reads the repositories once and solves each request against them, into an empty root.
     fn solve(&self, sources: &PackageSources, requests: &[PackageRequest]) -> Result<Solution>;
+}
+
+/// Asks the solver for the kind of packages.
+pub struct SolverOfKind<D, R> {
+    /// For Debian's packages.
+    pub deb: D,
+    /// For RPM's.
+    pub rpm: R,
+}
+
+impl<D: PackageSolver, R: PackageSolver> PackageSolver for SolverOfKind<D, R> {
+    fn solve(&self, sources: &PackageSources, requests: &[PackageRequest]) -> Result<Solution> {
+        match sources.release.packages() {
+            PackageKind::Deb => self.deb.solve(sources, requests),
+            PackageKind::Rpm => self.rpm.solve(sources, requests),
+        }
+    }
 }
 
 /// Where packages may come from.

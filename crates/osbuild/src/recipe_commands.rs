@@ -4,9 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use osbuild_packages::deb::solve::SolveError;
+use osbuild_packages::rpm::solve::SolveError as RpmSolveError;
 use osbuild_recipe::{
-    AptSolver, CompiledRecipe, Lock, LockChoice, RecipeErrors, SolveEnvironment, UnusableLock,
-    build_manifest, lock_recipe, read_recipe, replace_file,
+    AptSolver, CompiledRecipe, Lock, LockChoice, RecipeErrors, RpmSolver, SolveEnvironment,
+    SolverOfKind, UnusableLock, build_manifest, lock_recipe, read_recipe, replace_file,
 };
 
 use crate::command_line::{LockArguments, RecipeArguments, RepositoryArguments};
@@ -71,15 +72,19 @@ pub(crate) fn write_lock(arguments: &LockArguments) -> Result<(), Failures> {
     Ok(())
 }
 
-fn solver(repository: &RepositoryArguments, store: &Path) -> AptSolver {
-    let mut solver = AptSolver::new(&store.join("package-lists"));
+fn solver(repository: &RepositoryArguments, store: &Path) -> SolverOfKind<AptSolver, RpmSolver> {
+    let cache = store.join("package-lists");
+    let mut solver = AptSolver::new(&cache);
     if let Some(mirror) = &repository.mirror {
         solver = solver.with_mirror(mirror);
     }
     if let Some(keyring) = &repository.keyring {
         solver = solver.with_keyring(keyring);
     }
-    solver
+    SolverOfKind {
+        deb: solver,
+        rpm: RpmSolver::new(&cache),
+    }
 }
 
 /// Finds out what kind of error it is, and describes it with its place and advice.
@@ -101,13 +106,21 @@ fn failures(path: &Path, error: anyhow::Error) -> Failures {
             .with_hint(hint)
             .into();
     }
-    let (place, hint) = match error
-        .chain()
-        .find_map(<dyn std::error::Error>::downcast_ref)
-    {
-        Some(problem) => advice_on_packages(path, problem),
-        None => (None, None),
+    let cause = |error: &anyhow::Error| {
+        let problem = error
+            .chain()
+            .find_map(<dyn std::error::Error>::downcast_ref);
+        problem.map(|problem| advice_on_packages(path, problem))
     };
+    let rpm_cause = |error: &anyhow::Error| {
+        let problem = error
+            .chain()
+            .find_map(<dyn std::error::Error>::downcast_ref);
+        problem.map(|problem| advice_on_rpm_packages(path, problem))
+    };
+    let (place, hint) = cause(&error)
+        .or_else(|| rpm_cause(&error))
+        .unwrap_or_default();
     let mut failure = Failure::new(FailureKind::Build, error).with_place(place);
     failure.hints.extend(hint.map(str::to_owned));
     failure.into()
@@ -134,6 +147,27 @@ fn advice_on_packages(path: &Path, problem: &SolveError) -> (Option<Place>, Opti
             ),
         ),
         _ => (None, None),
+    }
+}
+
+/// The same for RPM packages.
+fn advice_on_rpm_packages(
+    path: &Path,
+    problem: &RpmSolveError,
+) -> (Option<Place>, Option<&'static str>) {
+    match problem {
+        RpmSolveError::UnknownPackage { name } => (
+            place_of_word(path, name),
+            Some("check the spelling, or name the repository that has it under `repositories`"),
+        ),
+        RpmSolveError::UnknownVersion { name, .. } => (place_of_word(path, name), None),
+        RpmSolveError::Unsatisfiable { .. } => (
+            None,
+            Some(
+                "name a repository that has what is missing under `repositories`, or leave out \
+                 what needs it",
+            ),
+        ),
     }
 }
 

@@ -10,7 +10,7 @@ pub(super) const EXTENSIONS: [&str; 5] = [".xz", ".zst", ".bz2", ".gz", ""];
 const LARGEST_INDEX: u64 = 1 << 30;
 
 /// Unpacks content by the extension of its name.
-pub(super) fn decompress(content: &[u8], extension: &str) -> Result<String> {
+pub(crate) fn decompress(content: &[u8], extension: &str) -> Result<String> {
     let reader: Box<dyn Read + '_> = match extension {
         ".xz" => Box::new(liblzma::read::XzDecoder::new_multi_decoder(content)),
         ".zst" => Box::new(zstd::stream::read::Decoder::new(content).context("starting zstd")?),

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::release::Listed;
 
 /// Reads a file of the cache; a damaged one counts as missing and is replaced by the next store.
-pub(super) fn read(cache: &Path, listed: &Listed) -> Result<Option<Vec<u8>>> {
+pub(crate) fn read(cache: &Path, listed: &Listed) -> Result<Option<Vec<u8>>> {
     let path = cache.join(&listed.sha256);
     match fs_err::read(&path) {
         Ok(content) if is_listed(&content, listed) => Ok(Some(content)),
@@ -27,7 +27,7 @@ pub(super) fn read(cache: &Path, listed: &Listed) -> Result<Option<Vec<u8>>> {
 }
 
 /// Stores verified content; readers see all of it or nothing.
-pub(super) fn store(cache: &Path, listed: &Listed, content: &[u8]) -> Result<()> {
+pub(crate) fn store(cache: &Path, listed: &Listed, content: &[u8]) -> Result<()> {
     let storing = || format!("storing an index in {}", cache.display());
     fs_err::create_dir_all(cache).with_context(storing)?;
     let mut file = tempfile::NamedTempFile::new_in(cache).with_context(storing)?;
@@ -38,11 +38,11 @@ pub(super) fn store(cache: &Path, listed: &Listed, content: &[u8]) -> Result<()>
 }
 
 /// Whether content is what the release file lists.
-pub(super) fn is_listed(content: &[u8], listed: &Listed) -> bool {
+pub(crate) fn is_listed(content: &[u8], listed: &Listed) -> bool {
     content.len() as u64 == listed.size && sha256(content) == listed.sha256
 }
 
-pub(super) fn sha256(content: &[u8]) -> String {
+pub(crate) fn sha256(content: &[u8]) -> String {
     use std::fmt::Write as _;
     let mut text = String::with_capacity(64);
     for byte in Sha256::digest(content) {

@@ -18,9 +18,9 @@ const PRIORITY_ON_REQUEST: i32 = 1;
 
 /// The size and SHA-256 of one file of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Listed {
-    pub(super) sha256: String,
-    pub(super) size: u64,
+pub(crate) struct Listed {
+    pub(crate) sha256: String,
+    pub(crate) size: u64,
 }
 
 /// A `Release` file.
