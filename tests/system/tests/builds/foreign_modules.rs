@@ -70,7 +70,8 @@ fn add_library(workplace: &Workplace, stages: &[(&str, &str)]) {
     }
 }
 
-fn add_module(workplace: &Workplace, name: &str, meta: &str, script: &str) {
+/// Puts a module with its description into the library directory.
+pub(crate) fn add_module(workplace: &Workplace, name: &str, meta: &str, script: &str) {
     let file = workplace.path("library").join(name);
     fs::write(&file, script).unwrap();
     fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -24,7 +24,7 @@ const EXECUTORS: [&str; 2] = ["namespaces", "bubblewrap"];
 /// How often a build is killed, at moments spread over its time.
 const KILLS: u32 = 8;
 
-fn id_of(child: &Child) -> Pid {
+pub(crate) fn id_of(child: &Child) -> Pid {
     Pid::from_raw(child.id().try_into().unwrap()).unwrap()
 }
 

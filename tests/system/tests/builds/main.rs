@@ -22,6 +22,7 @@ mod checkpoints;
 mod exports;
 mod failing_stages;
 mod foreign_modules;
+mod foreign_services;
 mod full_disk;
 mod interruption;
 mod missing_means;
