@@ -1,15 +1,18 @@
 //! Chooses packages from repositories, into an empty root.
 //!
-//! Every requirement is met by a package that is chosen already, or else by the best one that fits: of the required name,
-//! recommended or suggested by a chosen package, of the shortest name, first by name; of one name the newest version, and
-//! of equal versions that of the repository that was named first. Nothing is installed only because something recommends
-//! it. Where such a choice leads to a conflict or to something that is missing, it is forbidden, and all is chosen anew;
-//! that ends, as no choice is made twice.
+//! Every requirement is met by a package that is chosen already, or else by the best one that fits, in the order of libsolv,
+//! by which dnf chooses: what takes the place of another before that, what a chosen package recommends or suggests, the
+//! highest version of what is required, the first by name; of one name the newest, and of equal versions that of the
+//! repository that was named first. Nothing is installed only because something recommends it. Where such a choice leads to
+//! a conflict or to something that is missing, it is forbidden, and all is chosen anew; that ends, as no choice is made
+//! twice.
 //!
 //! | file | does |
 //! |---|---|
 //! | `universe` | finds who provides what |
 //! | `choice` | packages that have been chosen, and what each was chosen for |
+//! | `choice::order` | which of several packages is the best |
+//! | `choice::conflicts` | what cannot be installed together |
 //!
 //! Modules and groups of packages are not known here, and neither are files that only the full list of a repository has.
 
@@ -109,7 +112,10 @@ fn candidates(universe: &Universe, spec: &str) -> Result<Vec<usize>, SolveError>
         return Err(SolveError::UnknownPackage { name });
     }
     let Some(version) = version else {
-        return Ok(named.to_vec());
+        // Of an old name, what has taken its place is meant.
+        let newest = named.first().copied();
+        let replacements = newest.into_iter().flat_map(|id| universe.replacements(id));
+        return Ok(named.iter().copied().chain(replacements).collect());
     };
     let wanted = Evr::parse(version);
     let packages = named.iter().copied();

@@ -26,6 +26,7 @@ mod package_set;
 mod small_system;
 
 mod bad_packages;
+mod chosen;
 mod dnf;
 mod installed;
 mod options;

@@ -1,11 +1,14 @@
 //! Packages that have been chosen, and what each was chosen for.
 
+mod conflicts;
+mod order;
+
 use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
 use super::universe::Universe;
-use crate::rpm::dependency::{Capability, Requirement};
+use crate::rpm::dependency::Requirement;
 use crate::rpm::repository::Available;
 
 /// What a package was chosen for.
@@ -92,6 +95,9 @@ impl<'a> Choice<'a> {
                 at += 1;
             }
             if self.chosen.len() == before {
+                self.settle_rich_conflicts()?;
+            }
+            if self.chosen.len() == before {
                 return Ok(());
             }
         }
@@ -128,11 +134,16 @@ impl<'a> Choice<'a> {
             }
             Requirement::If(pair, otherwise) => {
                 if self.is_met(&pair[1]) {
-                    self.state(&pair[0])
-                } else {
-                    otherwise
-                        .as_ref()
-                        .map_or(State::Met, |part| self.state(part))
+                    return self.state(&pair[0]);
+                }
+                let otherwise = otherwise.as_deref().map(|part| self.state(part));
+                match otherwise.unwrap_or(State::Met) {
+                    State::Met => State::Met,
+                    // That the condition comes true would do as well.
+                    State::Open(part, mut candidates) => {
+                        candidates.extend(self.universe.satisfying(&pair[1]));
+                        State::Open(part, candidates)
+                    }
                 }
             }
             Requirement::Unless(pair, otherwise) => {
@@ -174,16 +185,17 @@ impl<'a> Choice<'a> {
     fn add(&mut self, candidates: &[usize], need: &Need<'_>) -> Result<(), Failed> {
         let allowed = candidates.iter().copied();
         let allowed: Vec<usize> = allowed.filter(|id| !self.forbidden.contains(id)).collect();
+        let allowed = self.without_replaced(allowed);
         let fitting = allowed.iter().copied();
         let fitting: Vec<usize> = fitting
             .filter(|id| self.in_the_way_of(*id).is_none())
             .collect();
         let best = match fitting.as_slice() {
             [only] => Some(*only),
-            several => several
-                .iter()
-                .copied()
-                .min_by_key(|id| self.rank(*id, need)),
+            several => {
+                let several = several.iter().copied();
+                several.min_by(|one, other| self.order(*one, *other, need))
+            }
         };
         let Some(best) = best else {
             return Err(self.failure(candidates, &allowed, need));
@@ -216,45 +228,6 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// What decides between candidates, the smallest being the best.
-    fn rank(&self, id: usize, need: &Need<'_>) -> (bool, bool, usize, &'a str, usize) {
-        let name = self.universe.package(id).name.as_str();
-        let is_recommended = self.chosen.keys().any(|chosen| {
-            let mut weak = self.universe.package(*chosen).weak.iter();
-            weak.any(|requirement| self.universe.is_satisfied_by(id, requirement))
-        });
-        let mut same = self.universe.named(name).iter();
-        let newest_first = same.position(|other| *other == id);
-        (
-            need.name != Some(name),
-            !is_recommended,
-            name.len(),
-            name,
-            newest_first.unwrap_or_default(),
-        )
-    }
-
-    /// A chosen package that another cannot be installed beside.
-    fn in_the_way_of(&self, id: usize) -> Option<usize> {
-        let mut chosen = self.chosen.keys().copied();
-        chosen.find(|other| self.exclude_each_other(id, *other))
-    }
-
-    fn exclude_each_other(&self, one: usize, other: usize) -> bool {
-        if one == other {
-            return false;
-        }
-        let (first, second) = (self.universe.package(one), self.universe.package(other));
-        let refuses = |package: &Available, id: usize| {
-            let other = self.universe.package(id);
-            let mut conflicts = package.conflicts.iter();
-            let mut obsoletes = package.obsoletes.iter();
-            conflicts.any(|conflict| self.universe.is_satisfied_by(id, conflict))
-                || obsoletes.any(|obsolete| other.is_version_of(obsolete))
-        };
-        first.name == second.name || refuses(first, other) || refuses(second, one)
-    }
-
     /// A package whose choice led to a failure and that others can stand in for.
     pub(super) fn avoidable(&self, failed: &Failed) -> Option<usize> {
         let starts = failed
@@ -281,13 +254,6 @@ impl<'a> Choice<'a> {
         steps
             .map(|step| format!("`{}` needs `{}`", name_of(step[1]), name_of(step[0])))
             .collect()
-    }
-}
-
-impl Available {
-    /// Whether it is a package of this name and of these versions; what it merely provides does not count.
-    fn is_version_of(&self, named: &Capability) -> bool {
-        Capability::exact(&self.name, &self.evr).satisfies(named)
     }
 }
 

@@ -95,7 +95,7 @@ fn of_several_providers_the_best_is_chosen() {
         chosen(&universe, &["plain", "x-long"], &[]),
         "plain-1-1 x-long-1-1"
     );
-    assert_eq!(chosen(&universe, &["named"], &[]), "named-1-1 provider-1-1");
+    assert_eq!(chosen(&universe, &["named"], &[]), "named-1-1 p-1-1");
 }
 
 #[test]
@@ -109,25 +109,25 @@ fn what_leads_to_a_dead_end_is_not_chosen() {
         "z 1-1",
         "b 2-1; requires missing",
         "b 1-1",
-        "new 1-1; obsoletes older < 2",
-        "older 1-1; provides x",
-        "older 2-1",
+        "new 1-1; obsoletes z-older < 2",
+        "z-older 1-1; provides x",
+        "z-older 2-1",
     ]);
     assert_eq!(chosen(&universe, &["a"], &[]), "a-1-1 x22-1-1 y-1-1");
     assert_eq!(chosen(&universe, &["a", "z"], &[]), "a-1-1 x333-1-1 z-1-1");
     assert_eq!(
         chosen(&universe, &["z", "a"], &["x333"]),
-        "a-1-1 older-1-1 z-1-1"
+        "a-1-1 z-1-1 z-older-1-1"
     );
     assert_eq!(chosen(&universe, &["b"], &[]), "b-1-1");
     assert_eq!(
-        chosen(&universe, &["new", "older"], &[]),
-        "new-1-1 older-2-1"
+        chosen(&universe, &["new", "z-older"], &[]),
+        "new-1-1 z-older-2-1"
     );
     assert_eq!(
-        refused(&universe, &["new", "older=1"], &[]),
+        refused(&universe, &["new", "z-older=1"], &[]),
         "the packages cannot be installed together:\n  \
-         `older=1` is asked for, but `older` cannot be installed beside `new`"
+         `z-older=1` is asked for, but `z-older` cannot be installed beside `new`"
     );
 }
 
@@ -141,6 +141,8 @@ fn rich_dependencies_are_obeyed() {
         "without 1-1; requires (x without y)",
         "unless 1-1; requires (b unless c)",
         "late 1-1; requires c",
+        "foe 1-1; conflicts (b and c)",
+        "friend 1-1; conflicts (b unless c)",
         "b 1-1",
         "c 1-1",
         "d 1-1",
@@ -148,18 +150,23 @@ fn rich_dependencies_are_obeyed() {
         "one 1-1; provides x = 2",
     ]);
     for (include, expected) in [
-        (&["if"][..], "d-1-1 if-1-1"),
+        // That `c` is there is as good as `d`, and the first by name.
+        (&["if"][..], "b-1-1 c-1-1 if-1-1"),
         (&["if", "c"], "b-1-1 c-1-1 if-1-1"),
-        (&["if", "late"], "b-1-1 c-1-1 d-1-1 if-1-1 late-1-1"),
+        (&["if", "late"], "b-1-1 c-1-1 if-1-1 late-1-1"),
         (&["or"], "b-1-1 or-1-1"),
         (&["and"], "and-1-1 b-1-1 c-1-1"),
         (&["with"], "both-1-1 with-1-1"),
         (&["without"], "one-1-1 without-1-1"),
         (&["unless"], "b-1-1 unless-1-1"),
         (&["c", "unless"], "c-1-1 unless-1-1"),
+        (&["foe", "b"], "b-1-1 foe-1-1"),
+        (&["friend", "b"], "b-1-1 c-1-1 friend-1-1"),
     ] {
         assert_eq!(chosen(&universe, include, &[]), expected, "{include:?}");
     }
+    let error = refused(&universe, &["foe", "b", "c"], &[]);
+    assert!(error.ends_with("`foe` conflicts with `b and c`"), "{error}");
 }
 
 #[test]

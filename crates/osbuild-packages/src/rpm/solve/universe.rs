@@ -67,6 +67,22 @@ impl Universe {
         ids.copied().filter(|id| self.provides(*id, need)).collect()
     }
 
+    /// Whether one package takes the place of another: of that name, whoever else provides it.
+    pub(super) fn obsoletes(&self, one: usize, other: usize) -> bool {
+        let (one, other) = (&self.packages[one], &self.packages[other]);
+        let mut obsoletes = one.obsoletes.iter();
+        one.name != other.name
+            && obsoletes.any(|obsolete| {
+                obsolete.name == other.name
+                    && Capability::exact(&other.name, &other.evr).satisfies(obsolete)
+            })
+    }
+
+    /// Packages that take the place of another.
+    pub(super) fn replacements(&self, of: usize) -> impl Iterator<Item = usize> {
+        (0..self.packages.len()).filter(move |id| self.obsoletes(*id, of))
+    }
+
     /// Whether a package provides what is needed.
     pub(super) fn provides(&self, id: usize, need: &Capability) -> bool {
         let package = &self.packages[id];
