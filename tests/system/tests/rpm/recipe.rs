@@ -4,12 +4,12 @@ use std::process::Command;
 
 use fs_err as fs;
 use osbuild_system_tests::workplace::Workplace;
-use osbuild_testing::needs;
 use osbuild_testing::rpm_database::RpmDatabase;
 use osbuild_testing::rpm_repository::serve;
-use osbuild_testing::server::Server;
+use osbuild_testing::server::{Answer, Server};
 
 use crate::manifests::DATABASE;
+use crate::package_set::PackageSet;
 use crate::small_system::SmallSystem;
 
 /// What is built, but for the repository's address.
@@ -29,25 +29,97 @@ files: [{path: /srv/www/index.html, content: \"hello\\n\", owner: lena, group: w
 outputs: [tar.zst, directory]
 ";
 
-#[test]
-fn a_recipe_of_rpm_packages_is_locked_and_built() {
-    needs_packages!();
-    needs![
-        tool("createrepo_c"),
-        tool("ldd"),
-        tool("tar"),
-        tool("useradd"),
-        tool("zstd")
-    ];
-    let system = SmallSystem::make();
+/// Needs what the system is made with, and what tools of this machine it is made of.
+macro_rules! needs_small_system {
+    () => {
+        needs_packages!();
+        osbuild_testing::needs![
+            tool("createrepo_c"),
+            tool("ldd"),
+            tool("tar"),
+            tool("useradd"),
+            tool("zstd")
+        ];
+    };
+}
+
+/// A workplace with the recipe, and a server of its repository.
+fn prepare() -> (Workplace, Server) {
+    let system = SmallSystem::get();
     let server = Server::start().unwrap();
     serve(system.folder(), &server, "/repo").unwrap();
     let workplace = Workplace::new();
     workplace.write("key.asc", &system.key);
     workplace.write("small.yaml", RECIPE.replace("MIRROR", &server.url("/repo")));
+    (workplace, server)
+}
 
+#[track_caller]
+fn assert_not_locked(workplace: &Workplace, expected: &str) {
+    let ran = workplace.run(workplace.command(&["lock", "small.yaml", "--store", "store"]));
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{}", ran.stderr);
+    assert!(ran.stderr.contains(expected), "{expected}\n{}", ran.stderr);
+    assert!(!workplace.path("small.lock").exists());
+}
+
+#[test]
+fn packages_that_no_repository_has_are_told_with_their_place() {
+    needs_small_system!();
+    let (workplace, server) = prepare();
+    let recipe = RECIPE.replace("MIRROR", &server.url("/repo"));
+    workplace.write("small.yaml", recipe.replace("[greeting]", "[greting]"));
+    assert_not_locked(&workplace, "no repository has a package `greting`");
+    assert_not_locked(&workplace, "small.yaml:9:22");
+}
+
+#[test]
+fn metadata_that_is_not_what_is_listed_is_refused() {
+    needs_small_system!();
+    let (workplace, server) = prepare();
+    let metadata = fs::read_dir(SmallSystem::get().folder().join("repodata")).unwrap();
+    let names = metadata.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let list = names
+        .into_iter()
+        .find(|name| name.contains("primary.xml"))
+        .unwrap();
+    server.answer(
+        &format!("/repo/repodata/{list}"),
+        [Answer::File(b"other".to_vec())],
+    );
+    assert_not_locked(
+        &workplace,
+        "is not the file that is listed; has the repository just changed?",
+    );
+    server.answer(
+        "/repo/repodata/repomd.xml",
+        [Answer::File(b"<html>".to_vec())],
+    );
+    assert_not_locked(&workplace, "/repo/repodata/repomd.xml");
+}
+
+#[test]
+fn packages_that_another_key_has_signed_are_refused() {
+    needs_small_system!();
+    let (workplace, _server) = prepare();
+    workplace.write("key.asc", &PackageSet::get().key);
+    let ran = workplace.run(workplace.build_command("small.yaml"));
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
+    let expected = "failed: digests SIGNATURES NOT OK";
+    assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    assert!(!workplace.path("out").exists(), "nothing was exported");
+}
+
+#[test]
+fn a_recipe_of_rpm_packages_is_locked_and_built() {
+    needs_small_system!();
+    let (workplace, server) = prepare();
     let ran = workplace.run(workplace.command(&["lock", "small.yaml", "--store", "store"]));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
+    // With a lock, a build reads no repository.
+    server.answer(
+        "/repo/repodata/repomd.xml",
+        [Answer::File(b"gone".to_vec())],
+    );
     let ran = workplace.run(workplace.build_command("small.yaml"));
     assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
 

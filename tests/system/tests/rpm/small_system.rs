@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use fs_err as fs;
 use osbuild_testing::needs::find_program;
@@ -32,19 +33,28 @@ const GROUPS: &str = "root:x:0:\nwheel:x:10:\nmail:x:12:\nusers:x:100:\nnobody:x
 /// A repository in a folder.
 #[derive(Debug)]
 pub(crate) struct SmallSystem {
-    folder: tempfile::TempDir,
+    folder: PathBuf,
     /// The key that its packages are signed with, in ASCII armour.
     pub(crate) key: String,
 }
 
 impl SmallSystem {
-    /// Makes the packages and the metadata.
-    pub(crate) fn make() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    /// Makes the packages and the metadata, if that has not been done.
+    pub(crate) fn get() -> &'static Self {
+        static SYSTEM: OnceLock<SmallSystem> = OnceLock::new();
+        SYSTEM.get_or_init(Self::make)
+    }
+
+    fn make() -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rpm-small-system");
+        if folder.exists() {
+            fs::remove_dir_all(&folder).unwrap();
+        }
+        fs::create_dir_all(&folder).unwrap();
         let key = SigningKey::generate().unwrap();
-        let files = build(&packages(), folder.path()).unwrap();
+        let files = build(&packages(), &folder).unwrap();
         key.sign(&files).unwrap();
-        create_repository(folder.path()).unwrap();
+        create_repository(&folder).unwrap();
         Self {
             folder,
             key: key.public().unwrap(),
@@ -52,7 +62,7 @@ impl SmallSystem {
     }
 
     pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 }
 
