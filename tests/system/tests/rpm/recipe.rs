@@ -1,5 +1,6 @@
 //! A recipe of RPM packages, from the repository to the archive.
 
+use std::path::Path;
 use std::process::Command;
 
 use fs_err as fs;
@@ -178,4 +179,33 @@ fn a_recipe_of_rpm_packages_is_locked_and_built() {
     for line in changed.lines() {
         assert!(known.iter().any(|path| line.ends_with(path)), "{changed}");
     }
+}
+
+#[test]
+fn the_sample_of_an_rpm_distribution_is_built() {
+    needs_small_system!();
+    let (workplace, server) = prepare();
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/fedora.yaml");
+    let sample = fs::read_to_string(sample).unwrap();
+    let mirrors = sample.lines().map(|line| {
+        let (key, value) = line.split_once(": ").unwrap_or((line, ""));
+        match key.trim() {
+            "- mirror" => format!("{key}: {}", server.url("/repo")),
+            "keyring" => format!("{key}: key.asc"),
+            _ if value.is_empty() => line.to_owned(),
+            _ => format!("{key}: {value}"),
+        }
+    });
+    let recipe = mirrors.collect::<Vec<String>>().join("\n");
+    workplace.write("fedora.yaml", recipe);
+    let ran = workplace.run(workplace.build_command("fedora.yaml"));
+    assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
+    let archive = workplace.path("out/fedora-rootfs.tar.zst");
+    let release = Command::new("tar")
+        .args(["--zstd", "-xOf"])
+        .arg(archive)
+        .arg("usr/lib/os-release")
+        .output()
+        .unwrap();
+    assert_eq!(release.stdout, b"ID=fedora\nVERSION_ID=43\n", "{release:?}");
 }
