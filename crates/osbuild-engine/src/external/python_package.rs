@@ -31,6 +31,14 @@ impl PythonPackage {
     /// Looks for the package of the modules in a library directory.
     pub(crate) fn find(library: &Path) -> Self {
         let own = library.join("osbuild");
+        if leads_out(&own, library) {
+            tracing::warn!(
+                "{} is a link that leads out of the library, where stages can not follow it: modules that import \
+                 `osbuild` will fail; put the directory itself there, or an empty one if the package is installed",
+                own.display()
+            );
+            return Self::Missing;
+        }
         match fs_err::read_dir(&own).map(|mut entries| entries.next().is_some()) {
             Ok(true) => Self::InLibrary,
             Ok(false) => installed().map_or(Self::Missing, Self::Elsewhere),
@@ -67,6 +75,19 @@ impl PythonPackage {
             Self::InLibrary | Self::Missing => None,
         }
     }
+}
+
+/// Tells whether a path is a link to somewhere that is not in the library, which is all that a sandbox shows of it.
+fn leads_out(path: &Path, library: &Path) -> bool {
+    let is_link = fs_err::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    let stays = || {
+        let target = fs_err::read_link(path).ok()?;
+        let end = fs_err::canonicalize(path).ok()?;
+        let library = fs_err::canonicalize(library).ok()?;
+        // An absolute one begins at the root of the sandbox.
+        Some(target.is_relative() && end.starts_with(library))
+    };
+    is_link && !stays().unwrap_or(false)
 }
 
 fn installed() -> Option<PathBuf> {
@@ -107,6 +128,26 @@ mod tests {
         assert_eq!(package, PythonPackage::InLibrary);
         assert_eq!(package.search_path(library.path()), Some(library.path()));
         assert_eq!(package.to_show(), None);
+    }
+
+    #[test]
+    fn a_link_out_of_the_library_is_no_package() {
+        let library = tempfile::tempdir().unwrap();
+        let package = library.path().join("package");
+        fs_err::create_dir(&package).unwrap();
+        fs_err::write(package.join("__init__.py"), "").unwrap();
+        let find = |target: &Path| {
+            let link = library.path().join("osbuild");
+            let _ = fs_err::remove_file(&link);
+            fs_err::os::unix::fs::symlink(target, &link).unwrap();
+            PythonPackage::find(library.path())
+        };
+        assert_eq!(find(Path::new("package")), PythonPackage::InLibrary);
+        let outside = tempfile::tempdir().unwrap();
+        fs_err::write(outside.path().join("__init__.py"), "").unwrap();
+        for target in [outside.path(), &package, Path::new("/no/such")] {
+            assert_eq!(find(target), PythonPackage::Missing);
+        }
     }
 
     #[test]

@@ -116,6 +116,36 @@ fn what_is_not_yaml_is_pointed_at() {
 }
 
 #[test]
+fn a_mistake_in_a_manifest_of_50_megabytes_is_found() {
+    let workplace = Workplace::new();
+    let mut items = serde_json::Map::new();
+    for number in 0..8_u32 {
+        let data = "A".repeat(50_000_000 / 8);
+        items.insert(
+            format!("sha256:{number:064x}"),
+            json!({"encoding": "base64", "data": data}),
+        );
+    }
+    items.insert(format!("sha256:{:064x}", 9), json!({"encoding": "base64"}));
+    let manifest = json!({
+        "version": "2",
+        "sources": {"org.osbuild.inline": {"items": items}},
+        "pipelines": [],
+    });
+    workplace.write("image.json", manifest.to_string());
+    let ran = workplace.run(workplace.command(&["--inspect", "image.json"]));
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    let errors: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(
+        errors["errors"],
+        json!([{
+            "message": "'data' is a required property",
+            "path": ["sources", "org.osbuild.inline", "items", format!("sha256:{:064x}", 9)],
+        }])
+    );
+}
+
+#[test]
 fn an_unknown_key_of_a_recipe_is_told_with_the_nearest() {
     assert_refused(
         "image.yaml",

@@ -1,6 +1,7 @@
 //! Modules of a library directory: ones that do their work, and ones that do all they should not.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use fs_err as fs;
@@ -9,6 +10,7 @@ use osbuild_testing::tree::describe;
 use serde_json::{Value, json};
 
 use crate::full_disk::in_small_disk;
+use crate::missing_means::NOBODY;
 use crate::workplace::{Ran, Workplace};
 
 /// Accepts everything.
@@ -395,6 +397,34 @@ fn a_library_that_can_not_be_used_is_told() {
     let ran = run("one");
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("library"), "{ran:?}");
+}
+
+/// For a user who may not read it; root may read everything.
+#[test]
+fn a_library_that_can_not_be_read_is_told() {
+    needs![root];
+    let workplace = workplace(&[("one", "true")]);
+    let stages = json!([{"type": "com.example.one"}]);
+    let manifest = json!({"version": "2", "pipelines": [{"name": "tree", "stages": stages}]});
+    workplace.write("image.json", manifest.to_string());
+    workplace.open_to_all();
+    for (name, words) in [
+        ("library", "library`: Permission denied"),
+        (
+            "library/stages/com.example.one.meta.json",
+            "WARNING: schema for [folder]/library/stages/com.example.one is invalid: ",
+        ),
+    ] {
+        let path = workplace.path(name);
+        let modes = fs::metadata(&path).unwrap().permissions();
+        fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
+        let mut command = workplace.command(&["--inspect", "--libdir", "library", "image.json"]);
+        command.uid(NOBODY).gid(NOBODY);
+        let ran = workplace.run(command);
+        assert_ne!(ran.code, 0, "{ran:?}");
+        assert!(ran.stderr.contains(words), "{ran:?}");
+        fs::set_permissions(&path, modes).unwrap();
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::manifests;
 use crate::workplace::Workplace;
 
 /// The user `nobody` of most systems, and nobody's on the others.
-const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 
 #[test]
 fn who_is_not_root_is_told_so() {
