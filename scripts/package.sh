@@ -23,10 +23,10 @@ source=$work/osbuild-$version
 mkdir "$source"
 # The times in packages are those of the commit: the same commit and program give the same package.
 if [ "$(git rev-parse --show-toplevel 2>/dev/null)" = "$PWD" ]; then
-	git archive HEAD "${files[@]}" | tar -x -C "$source"
+	git archive HEAD "${files[@]}" | tar -xf - -C "$source"
 	SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 else
-	tar -c "${files[@]}" | tar -x -C "$source"
+	tar -cf - "${files[@]}" | tar -xf - -C "$source"
 	# In an export, every file has the time of the commit.
 	SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(stat -c %Y CHANGELOG.md)}
 fi

@@ -131,7 +131,7 @@ pub fn build(
     let pipelines = plan.steps.len();
     observer.event(manifest, &Event::BuildStarted { pipelines });
     let order = match &steps {
-        Some(_) => foresee(manifest, &plan, store, observer)?,
+        Some(_) => foresee(manifest, &plan, store, observer),
         None => (0..plan.steps.len()).collect(),
     };
     let is_eager = request.start == Start::WhenSupplied
@@ -268,19 +268,28 @@ fn plan_and_hold(
     )
 }
 
-/// Warns if a build will not fit, and gives the order for its steps.
+/// Warns if a build will not fit, and gives the order for its steps. Where the store does not tell what was before, there
+/// is nothing to go by, and no reason not to build.
 fn foresee(
     manifest: &Manifest,
     plan: &Plan,
     store: &Store,
     observer: &mut dyn Observer,
-) -> Result<Vec<usize>> {
-    let forecast = Forecast::new(manifest, &plan.steps, &store.past_steps()?);
-    let (needed, free) = (forecast.bytes, store.free_bytes()?);
-    if needed > free {
-        observer.event(manifest, &Event::SpaceIsShort { needed, free });
+) -> Vec<usize> {
+    let past = store.past_steps().unwrap_or_else(|error| {
+        tracing::debug!("what earlier builds took is not known: {error:#}");
+        Vec::new()
+    });
+    let forecast = Forecast::new(manifest, &plan.steps, &past);
+    let (needed, free) = (forecast.bytes, store.free_bytes());
+    match free {
+        Ok(free) if needed > free => {
+            observer.event(manifest, &Event::SpaceIsShort { needed, free });
+        }
+        Ok(_) => {}
+        Err(error) => tracing::debug!("what room there is is not known: {error:#}"),
     }
-    Ok(forecast.order)
+    forecast.order
 }
 
 /// Tells an observer, on the thread that fetches.

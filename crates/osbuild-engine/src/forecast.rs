@@ -28,7 +28,9 @@ impl Forecast {
             .collect();
         Self {
             order: by_urgency(steps, &costs),
-            bytes: costs.iter().map(|cost| cost.bytes).sum(),
+            bytes: costs
+                .iter()
+                .fold(0, |sum, cost| sum.saturating_add(cost.bytes)),
         }
     }
 }
@@ -83,7 +85,7 @@ fn cost(manifest: &Manifest, step: &Step, past: &[PastStep]) -> Cost {
     });
     costs.fold(Cost::default(), |sum, cost| Cost {
         seconds: sum.seconds + cost.seconds,
-        bytes: sum.bytes + cost.bytes,
+        bytes: sum.bytes.saturating_add(cost.bytes),
     })
 }
 

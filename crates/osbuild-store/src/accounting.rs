@@ -128,7 +128,7 @@ pub(crate) fn remove_unused(store: &Path, wants: &dyn Fn(u64, SystemTime) -> boo
                 left.push((used, path));
                 continue;
             }
-            let base = steps::StepInfo::read(&path)?.and_then(|info| info.base);
+            let base = steps::StepInfo::read(&path).and_then(|info| info.base);
             if let Some(bytes) = remove_object(store, &path)? {
                 freed += bytes;
                 if let Some(count) = base.and_then(|base| dependents.get_mut(&base.key)) {

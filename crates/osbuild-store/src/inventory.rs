@@ -152,7 +152,7 @@ impl Store {
             }
             EntryKind::Step => {
                 let chain = Chain::open(self.root(), &name, self.boot_id())?;
-                let record = StepInfo::read(path)?.map(|info| info.record);
+                let record = StepInfo::read(path).map(|info| info.record);
                 let shared = match &chain {
                     Some(_) => self.size_below(path)?,
                     None => 0,
@@ -175,11 +175,11 @@ impl Store {
     /// Adds up the sizes of what a step stands on.
     fn size_below(&self, step: &Path) -> Result<u64> {
         let mut sum = 0;
-        let mut base = StepInfo::read(step)?.and_then(|info| info.base);
+        let mut base = StepInfo::read(step).and_then(|info| info.base);
         while let Some(below) = base {
             let path = self.steps_dir().join(&below.key);
             sum += ObjectInfo::read(&path)?.map_or(0, |info| info.size);
-            base = StepInfo::read(&path)?.and_then(|info| info.base);
+            base = StepInfo::read(&path).and_then(|info| info.base);
         }
         Ok(sum)
     }

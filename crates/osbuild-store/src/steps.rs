@@ -66,12 +66,16 @@ pub(crate) struct BaseStep {
 }
 
 impl StepInfo {
-    /// Reads that of a step; none if it has none, or a power cut left rubbish.
-    pub(crate) fn read(step: &Path) -> Result<Option<Self>> {
+    /// Reads that of a step; none if it has none, a power cut left rubbish, or it can not be read: such a step is not
+    /// used, and made anew.
+    pub(crate) fn read(step: &Path) -> Option<Self> {
         match fs::read(step.join(STEP_INFO)) {
-            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
-            Err(error) if entry_lock::is_gone(&error) => Ok(None),
-            Err(error) => Err(error.into()),
+            Ok(text) => serde_json::from_slice(&text).ok(),
+            Err(error) if entry_lock::is_gone(&error) => None,
+            Err(error) => {
+                tracing::debug!("a step that is kept is not used: {error}");
+                None
+            }
         }
     }
 
@@ -105,7 +109,7 @@ impl Chain {
                 return Ok(None);
             };
             let is_trusted = ObjectInfo::read(&path)?.is_some_and(|info| info.is_trusted(boot_id));
-            let (true, Some(info)) = (is_trusted, StepInfo::read(&path)?) else {
+            let (true, Some(info)) = (is_trusted, StepInfo::read(&path)) else {
                 return Ok(None);
             };
             if instance.is_some_and(|instance| instance != info.instance) {
@@ -143,7 +147,7 @@ pub(crate) fn all(store: &Path) -> Result<Vec<(String, StepInfo)>> {
         let entry = entry?;
         if let (Ok(key), Some(info)) = (
             entry.file_name().into_string(),
-            StepInfo::read(&entry.path())?,
+            StepInfo::read(&entry.path()),
         ) {
             steps.push((key, info));
         }

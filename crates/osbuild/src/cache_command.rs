@@ -10,6 +10,7 @@ use osbuild_store::{CacheEntry, EntryKind, MaximumSize, Prune, Store, StoreOptio
 
 use crate::build_record::BuildRecord;
 use crate::failure::{Failure, FailureKind, Failures};
+use crate::printable::printable;
 use crate::store_place::{default_store, tell_what_is_passed_over};
 use crate::tell;
 
@@ -132,7 +133,8 @@ fn listing(entries: &[CacheEntry]) -> String {
             EntryKind::Failed => "failed",
         };
         let mut what = entry.record.as_ref().map_or_else(String::new, |record| {
-            format!("{} in {}", record.stage_type, record.pipeline)
+            let what = format!("{} in {}", record.stage_type, record.pipeline);
+            printable(&what).into_owned()
         });
         if entry.is_pinned {
             what += " (pinned)";
@@ -281,6 +283,7 @@ fn unfinished(store: &Store) -> Result<String> {
             Ok(record) => record.summary(),
             Err(error) => format!("not usable: {error}"),
         };
+        let what = printable(&what);
         text += &format!("{:12}  {:12}  {what}\n", build.id, age(build.noted));
     }
     Ok(text)

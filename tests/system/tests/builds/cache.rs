@@ -57,6 +57,24 @@ fn steps(workplace: &Workplace) -> Vec<PathBuf> {
     entries.map(|entry| entry.unwrap().path()).collect()
 }
 
+/// As a failing disk would have it.
+#[test]
+fn a_result_that_can_not_be_read_is_made_anew() {
+    needs![root, tool("systemd-firstboot")];
+    let workplace = Workplace::new();
+    workplace.write("image.json", manifest("one"));
+    assert_eq!(build(&workplace, "image.json", &[]).len(), 4);
+    let first = describe(&workplace.path("out")).unwrap();
+    fs::remove_dir_all(workplace.path("out")).unwrap();
+    for step in fs::read_dir(workplace.path("store/steps")).unwrap() {
+        let info = step.unwrap().path().join("step.info");
+        fs::remove_file(&info).unwrap();
+        fs::create_dir(&info).unwrap();
+    }
+    assert_eq!(build(&workplace, "image.json", &[]).len(), 4);
+    assert_eq!(describe(&workplace.path("out")).unwrap(), first);
+}
+
 #[test]
 fn what_did_not_change_is_not_run_again() {
     needs![
