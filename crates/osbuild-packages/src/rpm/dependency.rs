@@ -123,9 +123,8 @@ impl Capability {
     pub fn satisfies(&self, need: &Self) -> bool {
         let overlap = match (&self.range, &need.range) {
             (Some(range), Some(needed)) => range.overlaps(needed),
-            (_, None) => true,
-            // Without a version, no version is provided.
-            (None, Some(_)) => false,
+            // What is provided without a version is provided in any, for rpm and for libsolv.
+            (None, _) | (_, None) => true,
         };
         self.name == need.name && overlap
     }
@@ -239,7 +238,7 @@ mod tests {
     fn ranges_overlap_as_in_rpm() {
         for (provided, needed, expected) in [
             ("a = 1-1", "a", true),
-            ("a", "a = 1", false),
+            ("a", "a = 1", true),
             ("a = 1-1", "a = 1", true),
             ("a = 1-1", "a >= 1-2", false),
             ("a = 2-1", "a > 1", true),

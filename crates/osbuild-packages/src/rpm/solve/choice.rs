@@ -84,43 +84,69 @@ impl<'a> Choice<'a> {
             };
             self.add(candidates, &need)?;
         }
-        // What one says of packages that are there may become true later, so all are asked until nothing changes.
+        loop {
+            self.add_what_has_no_alternative()?;
+            if !self.add_for_first_open()? && !self.settle_rich_conflicts()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Chooses all that only one package can be, before that rules out what is better elsewhere.
+    fn add_what_has_no_alternative(&mut self) -> Result<(), Failed> {
+        let universe = self.universe;
         loop {
             let before = self.chosen.len();
             let mut at = 0;
             while let Some((&id, _)) = self.chosen.get_index(at) {
-                for requirement in &self.universe.package(id).requires {
-                    self.require(id, requirement)?;
+                for requirement in &universe.package(id).requires {
+                    if let State::Open(part, candidates) = self.state(requirement)
+                        && self.fitting(&candidates).len() <= 1
+                    {
+                        self.add(&candidates, &self.need(id, part))?;
+                    }
                 }
                 at += 1;
             }
-            if self.chosen.len() == before {
-                self.settle_rich_conflicts()?;
-            }
+            // What one says of packages that are there may become true later, so all are asked until nothing changes.
             if self.chosen.len() == before {
                 return Ok(());
             }
         }
     }
 
-    fn require(&mut self, id: usize, requirement: &'a Requirement) -> Result<(), Failed> {
-        loop {
-            match self.state(requirement) {
-                State::Met => return Ok(()),
-                State::Open(part, candidates) => {
-                    let name = &self.universe.package(id).name;
-                    let need = Need {
-                        what: format!("`{name}` needs `{}`", describe(part)),
-                        name: match part {
-                            Requirement::Capability(need) => Some(&need.name),
-                            _ => None,
-                        },
-                        needed_by: Some(id),
-                    };
-                    self.add(&candidates, &need)?;
+    /// Chooses one package for the first requirement that is not met; tells whether there was one.
+    fn add_for_first_open(&mut self) -> Result<bool, Failed> {
+        let universe = self.universe;
+        for id in self.chosen.keys().copied().collect::<Vec<usize>>() {
+            for requirement in &universe.package(id).requires {
+                if let State::Open(part, candidates) = self.state(requirement) {
+                    self.add(&candidates, &self.need(id, part))?;
+                    return Ok(true);
                 }
             }
         }
+        Ok(false)
+    }
+
+    fn need(&self, id: usize, part: &'a Requirement) -> Need<'a> {
+        let name = &self.universe.package(id).name;
+        Need {
+            what: format!("`{name}` needs `{}`", describe(part)),
+            name: match part {
+                Requirement::Capability(need) => Some(&need.name),
+                _ => None,
+            },
+            needed_by: Some(id),
+        }
+    }
+
+    /// Those that are not forbidden and not in conflict with what is chosen.
+    fn fitting(&self, candidates: &[usize]) -> Vec<usize> {
+        let candidates = candidates.iter().copied();
+        candidates
+            .filter(|id| !self.forbidden.contains(id) && self.in_the_way_of(*id).is_none())
+            .collect()
     }
 
     /// Whether a requirement is met, and by what else it could be.
@@ -185,11 +211,7 @@ impl<'a> Choice<'a> {
     fn add(&mut self, candidates: &[usize], need: &Need<'_>) -> Result<(), Failed> {
         let allowed = candidates.iter().copied();
         let allowed: Vec<usize> = allowed.filter(|id| !self.forbidden.contains(id)).collect();
-        let allowed = self.without_replaced(allowed);
-        let fitting = allowed.iter().copied();
-        let fitting: Vec<usize> = fitting
-            .filter(|id| self.in_the_way_of(*id).is_none())
-            .collect();
+        let fitting = self.without_replaced(self.fitting(&allowed));
         let best = match fitting.as_slice() {
             [only] => Some(*only),
             several => {

@@ -29,8 +29,8 @@ impl Choice<'_> {
 
     /// Looks for conflicts that are about several packages; others were looked at when each was chosen.
     ///
-    /// What a conflict makes an exception of is chosen.
-    pub(super) fn settle_rich_conflicts(&mut self) -> Result<(), Failed> {
+    /// What a conflict makes an exception of is chosen; tells whether anything was.
+    pub(super) fn settle_rich_conflicts(&mut self) -> Result<bool, Failed> {
         let universe = self.universe;
         for id in self.chosen.keys().copied().collect::<Vec<usize>>() {
             let package = universe.package(id);
@@ -39,8 +39,9 @@ impl Choice<'_> {
                     continue;
                 }
                 if let Requirement::Unless(pair, None) = conflict {
-                    self.require(id, &pair[1])?;
-                    continue;
+                    let candidates = universe.satisfying(&pair[1]);
+                    self.add(&candidates, &self.need(id, &pair[1]))?;
+                    return Ok(true);
                 }
                 return Err(Failed {
                     reason: format!("`{}` conflicts with `{}`", package.name, describe(conflict)),
@@ -49,7 +50,7 @@ impl Choice<'_> {
                 });
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Whether what a conflict says is so, by packages other than the one that has it.

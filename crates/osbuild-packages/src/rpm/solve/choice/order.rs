@@ -25,8 +25,10 @@ impl Choice<'_> {
             let mut same = self.universe.named(name(id)).iter();
             same.position(|other| *other == id)
         };
+        let is_old = |id: usize| age(id) != Some(0);
         self.is_recommended(other)
             .cmp(&self.is_recommended(one))
+            .then_with(|| is_old(one).cmp(&is_old(other)))
             .then_with(|| self.by_provided_version(one, other, need))
             .then_with(|| name(one).cmp(name(other)))
             .then_with(|| age(one).cmp(&age(other)))
