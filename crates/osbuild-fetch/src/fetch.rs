@@ -63,8 +63,20 @@ pub fn fetch_bytes_until(
     cancel: &AtomicBool,
 ) -> Result<Vec<u8>, FetchError> {
     let nothing = Hasher::new(Algorithm::Sha256).finish();
-    let mut request = FetchRequest::new(url, nothing);
-    request.size = Some(limit);
+    fetch_request_bytes(&FetchRequest::new(url, nothing), limit, options, cancel)
+}
+
+/// Like [`fetch_bytes_until`], from the URLs of a request and with its certificates; its checksum is not looked at.
+pub fn fetch_request_bytes(
+    request: &FetchRequest,
+    limit: u64,
+    options: &FetchOptions,
+    cancel: &AtomicBool,
+) -> Result<Vec<u8>, FetchError> {
+    let request = FetchRequest {
+        size: Some(limit),
+        ..request.clone()
+    };
     let runtime = runtime(&mut Builder::new_current_thread())
         .map_err(|reason| setup_error(&request, &reason))?;
     let (events, _) = unbounded_channel();

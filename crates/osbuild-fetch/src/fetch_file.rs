@@ -13,6 +13,7 @@ use crate::disk_space::cache_error;
 use crate::mirrors::{Blame, Mirrors};
 use crate::partial_file::{Acquired, PartialFile, cached_size};
 use crate::sink::{Memory, Sink};
+use crate::standing::Standing;
 use crate::transfer::{Counter, Failure, Transfer};
 use crate::url::{file_path, host, without_password};
 use crate::{FetchError, FetchEvent, FetchOptions, FetchRequest, Fetched};
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
     /// For each host, tries in a row that it said nothing to.
     silent: Mutex<HashMap<String, usize>>,
+    /// Who is asked first where several have the file.
+    standing: Standing,
     events: UnboundedSender<FetchEvent>,
 }
 
@@ -55,6 +58,7 @@ impl Shared {
             jobs: Arc::new(Semaphore::new(options.jobs.get())),
             hosts: Mutex::default(),
             silent: Mutex::default(),
+            standing: Standing::default(),
             events,
             options: options.clone(),
         }
@@ -213,7 +217,7 @@ impl FileFetch<'_> {
         let mut tries = 0;
         let mut silent = 0;
         loop {
-            let Some(url) = mirrors.current() else {
+            let Some((url, turn)) = self.best_turn(&mut mirrors).await else {
                 return Err(FetchError::Setup {
                     url: String::new(),
                     reason: format!("there is no URL for `{}`", self.request.file_name),
@@ -223,16 +227,21 @@ impl FileFetch<'_> {
             tries += 1;
             let length = sink.length();
             let outcome = self.try_once(url, &shown, sink, &finish).await;
+            drop(turn);
             let was_silent = matches!(&outcome, Err(failure)
                 if matches!(failure.error, FetchError::Stalled { .. }) && sink.length() == length);
             self.shared.note(host(url), was_silent);
             let failure = match outcome {
-                Ok(()) => return Ok((sink.length(), shown)),
+                Ok(()) => {
+                    self.shared.standing.note_success(&host(url));
+                    return Ok((sink.length(), shown));
+                }
                 Err(failure) => failure,
             };
             if is_final(&failure.error) {
                 return Err(failure.error);
             }
+            self.shared.standing.note_failure(host(url));
             let is_round_over = mirrors.blame(failure.blame);
             silent = if was_silent { silent + 1 } else { 0 };
             if mirrors.current().is_none()
@@ -257,6 +266,21 @@ impl FileFetch<'_> {
         }
     }
 
+    /// Waits for a mirror: the first in the list of those that failed least since they last brought a file.
+    async fn best_turn<'u>(&self, mirrors: &mut Mirrors<'u>) -> Option<(&'u str, Turn)> {
+        let failures = |url: &str| self.shared.standing.failures(&host(url));
+        loop {
+            mirrors.order_by(failures);
+            let url = mirrors.current()?;
+            let turn = self.shared.turn(url).await;
+            // While this file waited, others may have found out that the mirror is no good.
+            mirrors.order_by(failures);
+            if mirrors.current() == Some(url) {
+                return Some((url, turn));
+            }
+        }
+    }
+
     async fn try_once<S: Sink>(
         &self,
         url: &str,
@@ -264,7 +288,6 @@ impl FileFetch<'_> {
         sink: &mut S,
         finish: &impl Fn(&Self, &mut S, &str) -> Result<(), FetchError>,
     ) -> Result<(), Failure> {
-        let _turn = self.shared.turn(url).await;
         if self.shared.is_given_up(&host(url)) {
             let patience = self.shared.options.speed_limit;
             let error = FetchError::Stalled {

@@ -45,6 +45,14 @@ impl<'a> Mirrors<'a> {
         self.left.get(self.next).map(|mirror| mirror.url)
     }
 
+    /// Lets those that are still to have their turn in this round have it by this key, the least first.
+    pub(crate) fn order_by(&mut self, key: impl Fn(&str) -> usize) {
+        let waiting = &mut self.left[self.next..];
+        if waiting.len() > 1 {
+            waiting.sort_by_cached_key(|mirror| key(mirror.url));
+        }
+    }
+
     /// Goes on to the next mirror; tells whether all of them had their turn, so that it is time to wait.
     pub(crate) fn blame(&mut self, blame: Blame) -> bool {
         let cost = match blame {
@@ -103,5 +111,16 @@ mod tests {
             ]
         );
         assert_eq!(mirrors.current(), None);
+    }
+
+    #[test]
+    fn those_that_wait_can_be_put_into_another_order() {
+        let urls = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
+        let mut mirrors = Mirrors::new(&urls);
+        mirrors.order_by(|url| usize::from(url == "a"));
+        assert_eq!(mirrors.current(), Some("b"));
+        mirrors.blame(Blame::Nobody);
+        mirrors.order_by(|url| usize::from(url == "c"));
+        assert_eq!(mirrors.current(), Some("a"));
     }
 }

@@ -10,8 +10,28 @@ pub fn quote_path(url: &str) -> String {
     let rest = &url[start..];
     let end = rest.find(['?', '#']).unwrap_or(rest.len());
     let end = parameters_start(url, &rest[..end]).unwrap_or(end);
-    let mut quoted = url[..start].to_owned();
-    for byte in rest[..end].bytes() {
+    format!("{}{}{}", &url[..start], quote(&rest[..end]), &rest[end..])
+}
+
+/// The URL of a file of a repository, whose own query stays at the end; none if the path is empty or leads out of the
+/// repository.
+///
+/// The path is percent-quoted as Python's `quote` does; the repository's URL is taken as it is.
+pub fn file_in_repository(repository: &str, path: &str) -> Option<String> {
+    let path = path.trim_start_matches('/');
+    if path.is_empty() || path.split('/').any(|component| component == "..") {
+        return None;
+    }
+    let end = repository.find(['?', '#']).unwrap_or(repository.len());
+    let (folder, query) = repository.split_at(end);
+    let folder = folder.trim_end_matches('/');
+    Some(format!("{folder}/{}{query}", quote(path)))
+}
+
+/// Percent-quotes all but what a path may have in it.
+fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len());
+    for byte in text.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' | b'/' => {
                 quoted.push(char::from(byte));
@@ -19,7 +39,6 @@ pub fn quote_path(url: &str) -> String {
             _ => write!(quoted, "%{byte:02X}").expect("writing to a string cannot fail"),
         }
     }
-    quoted.push_str(&rest[end..]);
     quoted
 }
 
@@ -93,6 +112,24 @@ mod tests {
             ("file:///a;b c", "file:///a%3Bb%20c"),
         ] {
             assert_eq!(quote_path(url), quoted);
+        }
+    }
+
+    #[test]
+    fn files_are_looked_for_inside_their_repository() {
+        for (repository, path, url) in [
+            ("http://x", "a.rpm", Some("http://x/a.rpm")),
+            (
+                "http://x/r/",
+                "/p/a b+1?.rpm",
+                Some("http://x/r/p/a%20b%2B1%3F.rpm"),
+            ),
+            ("http://x/r/?key=1", "a..b", Some("http://x/r/a..b?key=1")),
+            ("http://x/r", "../a", None),
+            ("http://x/r", "p/..", None),
+            ("http://x/r", "/", None),
+        ] {
+            assert_eq!(file_in_repository(repository, path).as_deref(), url);
         }
     }
 

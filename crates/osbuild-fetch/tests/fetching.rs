@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use osbuild_fetch::{
     Algorithm, Checksum, FetchError, FetchEvent, FetchOptions, FetchRequest, Fetched, Hasher,
-    Proxy, SpeedLimit, fetch_all, fetch_bytes, fetch_bytes_until,
+    MirrorListFormat, Proxy, SpeedLimit, fetch_all, fetch_bytes, fetch_bytes_until, fetch_mirrors,
 };
 use osbuild_testing::needs;
 use osbuild_testing::private_mounts::in_private_mounts;
@@ -452,6 +452,51 @@ fn the_next_mirror_steps_in() {
     let start = Instant::now();
     setting.assert_fetched(&fetch_one(request, setting.cache.path()).unwrap());
     assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_mirror_that_failed_one_file_is_asked_last_for_the_others() {
+    let (bad, good) = (Server::start().unwrap(), Server::start().unwrap());
+    let cache = tempfile::tempdir().unwrap();
+    let requests: Vec<_> = (1..=12)
+        .map(|seed| {
+            let path = format!("/{seed}");
+            let file = content(100, 2 * seed);
+            bad.answer(&path, [Answer::Status(500)]);
+            let mut request = FetchRequest::new(bad.url(&path), checksum(&file));
+            request.urls.push(good.url(&path));
+            good.answer(&path, [Answer::File(file)]);
+            request
+        })
+        .collect();
+    let options = FetchOptions {
+        jobs: NonZeroUsize::MIN,
+        ..options()
+    };
+    for result in fetch(&requests, cache.path(), &options) {
+        result.unwrap();
+    }
+    assert_eq!((bad.requests().len(), good.requests().len()), (1, 12));
+}
+
+#[test]
+fn metadata_is_fetched_with_a_requests_mirrors_and_lists_of_them_are_read() {
+    let server = Server::start().unwrap();
+    server.answer(
+        "/list",
+        [Answer::File(b"# x\nrsync://a/\nhttp://b/r\n".to_vec())],
+    );
+    let list = |path: &str| {
+        let mut request = FetchRequest::new(server.url("/gone"), checksum(b""));
+        request.urls.push(server.url(path));
+        let cancel = AtomicBool::new(false);
+        fetch_mirrors(&request, MirrorListFormat::Plain, &options(), &cancel)
+    };
+    assert_eq!(list("/list").unwrap(), ["http://b/r"]);
+    let error = list("/missing").unwrap_err().to_string();
+    assert!(error.contains("404"), "{error}");
+    server.answer("/long", [Answer::File(vec![b'#'; 5 * MIB])]);
+    assert!(list("/long").is_err());
 }
 
 #[test]
