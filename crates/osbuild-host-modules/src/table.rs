@@ -110,6 +110,12 @@ pub static HOST_MODULES: &[HostModule] = &[
         meta: include_str!("sources/inline.meta.json"),
         code: Code::Source(&sources::Inline),
     },
+    HostModule {
+        kind: ModuleKind::Source,
+        name: "org.osbuild.librepo",
+        meta: include_str!("sources/librepo.meta.json"),
+        code: Code::Source(&sources::Librepo),
+    },
 ];
 
 /// Finds a module by what it is and its name.

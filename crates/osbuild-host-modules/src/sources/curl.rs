@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::FILES;
-use super::curl_secrets::{Environment, Secrets, apply};
+use super::secrets::{Environment, apply};
 use crate::{ItemHint, SourceEvent, SourceModule, SourceOutcome, SourceRequest, SourceResult};
 
 const NAME: &str = "org.osbuild.curl";
@@ -74,6 +74,13 @@ struct Downloads<'a> {
     directory: &'a Path,
     items: &'a [(&'a String, &'a Value)],
     already_there: usize,
+}
+
+/// Which secrets an item needs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Secrets {
+    name: String,
 }
 
 /// Why an item failed, and curl's exit status for such a failure.
@@ -228,7 +235,7 @@ fn fetch_request(
         fetch.server_verification = ServerVerification::Skipped;
     }
     if let Some(secrets) = &item.secrets {
-        apply(secrets, &mut fetch, environment, report)?;
+        apply(&secrets.name, &item.url, &mut fetch, environment, report)?;
     }
     Ok(fetch)
 }

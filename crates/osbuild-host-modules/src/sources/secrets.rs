@@ -1,22 +1,16 @@
-//! What the curl source takes from its environment: a proxy, and certificates for items that ask for them.
+//! What the curl and librepo sources take from their environment: a proxy, and certificates for what asks for them.
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use osbuild_fetch::{ClientCertificate, FetchOptions, FetchRequest, Proxy};
-use serde::Deserialize;
 
+use super::subscriptions::{Entitlement, Subscriptions};
 use crate::SourceEvent;
-
-/// Which secrets an item needs.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Secrets {
-    name: String,
-}
 
 /// What the caller's environment says.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +19,10 @@ pub(super) struct Environment {
     pub(super) client_certificate: Option<OsString>,
     pub(super) client_key: Option<OsString>,
     pub(super) certificate_authority: Option<OsString>,
+    /// The root of the system whose subscriptions are used.
+    pub(super) root: PathBuf,
+    /// They are read when they are first needed.
+    subscriptions: OnceLock<Result<Subscriptions, String>>,
 }
 
 impl Environment {
@@ -56,18 +54,29 @@ impl Environment {
             client_certificate: read("SSL_CLIENT_CERT"),
             client_key: read("SSL_CLIENT_KEY"),
             certificate_authority: read("SSL_CA_CERT"),
+            root: PathBuf::from("/"),
+            subscriptions: OnceLock::new(),
         }
+    }
+
+    fn entitlement(&self, url: &str) -> Result<&Entitlement> {
+        self.subscriptions
+            .get_or_init(|| Subscriptions::read(&self.root).map_err(|error| format!("{error:#}")))
+            .as_ref()
+            .map_err(|error| anyhow!("{error}"))?
+            .for_url(url)
     }
 }
 
-/// Adds to a request what its secrets stand for.
+/// Adds to a request what secrets of this name stand for; `url` is what the manifest says.
 pub(super) fn apply(
-    secrets: &Secrets,
+    name: &str,
+    url: &str,
     request: &mut FetchRequest,
     environment: &Environment,
     report: &(dyn Fn(SourceEvent) + Sync),
 ) -> Result<()> {
-    match secrets.name.as_str() {
+    match name {
         "org.osbuild.mtls" => {
             let (Some(certificate), Some(key)) =
                 (&environment.client_certificate, &environment.client_key)
@@ -88,15 +97,16 @@ pub(super) fn apply(
                 .as_ref()
                 .map(PathBuf::from);
         }
-        "org.osbuild.rhsm" => bail!(
-            "`{}` needs `org.osbuild.rhsm` secrets, and Red Hat subscriptions are not supported yet; \
-             use `org.osbuild.mtls` with the entitlement's certificate and key",
-            request.urls[0]
-        ),
+        "org.osbuild.rhsm" => {
+            let entitlement = environment.entitlement(url)?;
+            request.client_certificate = Some(entitlement.client_certificate.clone());
+            request
+                .certificate_authority
+                .clone_from(&entitlement.certificate_authority);
+        }
         // Upstream goes on without a word.
         other => report(SourceEvent::Log(format!(
-            "WARNING: unknown secrets provider `{other}` for {}: going on without secrets",
-            request.urls[0]
+            "WARNING: unknown secrets provider `{other}` for {url}: going on without secrets"
         ))),
     }
     Ok(())
@@ -117,4 +127,46 @@ fn shown(value: Option<&OsString>) -> String {
         || "None".to_owned(),
         |value| value.to_string_lossy().into_owned(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscriptions_certificate_is_shown_to_the_servers_it_is_for() {
+        let root = tempfile::tempdir().unwrap();
+        let environment = Environment {
+            root: root.path().to_owned(),
+            ..Environment::default()
+        };
+        let url = "https://cdn.example/a b";
+        let checksum = format!("sha256:{:064}", 0).parse().unwrap();
+        let mut request = FetchRequest::new("https://cdn.example/a%20b", checksum);
+        let error = apply("org.osbuild.rhsm", url, &mut request, &environment, &|_| {});
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "No RHSM secrets found on this host."
+        );
+
+        let folder = root.path().join("etc/yum.repos.d");
+        fs_err::create_dir_all(&folder).unwrap();
+        let text = "[x]\nbaseurl=https://cdn.example/a b\nsslclientkey=/k\nsslclientcert=/c\nsslcacert=/a\n";
+        fs_err::write(folder.join("redhat.repo"), text).unwrap();
+        let environment = Environment {
+            root: root.path().to_owned(),
+            ..Environment::default()
+        };
+        apply("org.osbuild.rhsm", url, &mut request, &environment, &|_| {}).unwrap();
+        assert_eq!(
+            (request.client_certificate, request.certificate_authority),
+            (
+                Some(ClientCertificate {
+                    certificate: "/c".into(),
+                    key: "/k".into(),
+                }),
+                Some("/a".into())
+            )
+        );
+    }
 }
