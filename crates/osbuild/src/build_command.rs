@@ -35,9 +35,9 @@ use crate::run_build::{
 };
 use crate::store_place::tell_what_is_passed_over;
 use crate::{
-    abbreviation, cache_command, diff_command, documentation_command, explain_command,
-    image_info_command, manifest_command, modules_command, recipe_commands, resume_command, tell,
-    usage_error,
+    abbreviation, cache_command, depsolve_command, diff_command, documentation_command,
+    explain_command, image_info_command, manifest_command, modules_command, recipe_commands,
+    resume_command, tell, usage_error,
 };
 
 /// How much a build tells.
@@ -72,6 +72,7 @@ pub(crate) fn run_command_line() -> Result<(), Failures> {
         Some(Command::Manifest(arguments)) => recipe_commands::print_manifest(arguments),
         Some(Command::Lock(arguments)) => recipe_commands::write_lock(arguments),
         Some(Command::Diff(arguments)) => diff_command::run(arguments),
+        Some(Command::Depsolve(arguments)) => depsolve_command::run(arguments),
         Some(Command::ImageInfo(arguments)) => image_info_command::run(arguments),
         Some(Command::Explain(arguments)) => explain_command::run(arguments),
         Some(Command::Cache(arguments)) => cache_command::run(arguments),

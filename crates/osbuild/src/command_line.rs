@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::depsolve_command::DepsolveArguments;
 use crate::diff_command::DiffArguments;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use osbuild_manifest::value::Value;
@@ -63,6 +64,8 @@ pub(crate) enum Command {
     Cache(CacheArguments),
     /// Compare two trees, archives or disk images; exit code 1 if they differ
     Diff(DiffArguments),
+    /// Choose RPM packages: upstream's request on standard input, its response on standard output
+    Depsolve(DepsolveArguments),
     /// Report what a directory, an archive or a disk image holds, as JSON
     ImageInfo(ImageInfoArguments),
     /// List and explain the modules, or write them as a library directory

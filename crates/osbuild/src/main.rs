@@ -7,6 +7,7 @@ mod build_command;
 mod build_record;
 mod cache_command;
 mod command_line;
+mod depsolve_command;
 mod diff_command;
 mod documentation_command;
 mod explain_command;
@@ -43,6 +44,9 @@ fn main() -> ExitCode {
         return code;
     }
     if let Some(code) = image_info_command::run_if_requested() {
+        return code;
+    }
+    if let Some(code) = depsolve_command::run_if_requested() {
         return code;
     }
     if let Some(code) = std::env::args_os()

@@ -2,7 +2,9 @@
 //! of packages from repositories.
 
 pub mod dependency;
+pub mod details;
 pub mod digests;
+mod filelists;
 pub mod header;
 pub mod package;
 pub mod payload;

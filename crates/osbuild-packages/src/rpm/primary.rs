@@ -3,19 +3,39 @@
 use anyhow::{Context as _, Result, ensure};
 
 use super::dependency::{Capability, Range, Requirement};
+use super::details::{Details, Listed};
 use super::repomd::check_path;
-use super::repository::Available;
+use super::repository::{Available, Extent};
 use super::version::Evr;
 use super::xml::{Element, Visitor, walk};
 
 /// What only rpm itself provides.
 const OF_RPM: &str = "rpmlib(";
 
+/// The lists of dependencies.
+const LISTS: [&str; 8] = [
+    "provides",
+    "requires",
+    "conflicts",
+    "obsoletes",
+    "recommends",
+    "suggests",
+    "supplements",
+    "enhances",
+];
+
 /// Reads the packages of one architecture and those of none; `address` is that of the repository.
-pub(super) fn read(text: &str, address: &str, architecture: &str) -> Result<Vec<Available>> {
+pub(super) fn read(
+    text: &str,
+    address: &str,
+    architecture: &str,
+    extent: Extent,
+) -> Result<Vec<Available>> {
     let mut reader = Reader {
         address,
         architecture,
+        extent,
+        list: String::new(),
         packages: Vec::new(),
         package: Available::default(),
         checksum_type: String::new(),
@@ -38,6 +58,8 @@ enum Section {
 struct Reader<'a> {
     address: &'a str,
     architecture: &'a str,
+    extent: Extent,
+    list: String,
     packages: Vec<Available>,
     package: Available,
     checksum_type: String,
@@ -47,10 +69,15 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn entry(&mut self, element: &Element) -> Result<()> {
         let name = element.require("name")?;
+        let package = &mut self.package;
+        if let Some(details) = &mut package.details {
+            details
+                .dependencies
+                .push(Listed::read(&self.list, element)?);
+        }
         if name.starts_with(OF_RPM) {
             return Ok(());
         }
-        let package = &mut self.package;
         match self.section {
             Section::Provides => package.provides.push(capability(element)?),
             Section::Obsoletes => package.obsoletes.push(capability(element)?),
@@ -80,8 +107,19 @@ impl Reader<'_> {
 
 impl Visitor for Reader<'_> {
     fn begin(&mut self, element: &Element) -> Result<()> {
+        if let Some(details) = &mut self.package.details {
+            begin_detail(details, element)?;
+        }
+        if LISTS.contains(&element.name.as_str()) {
+            element.name.clone_into(&mut self.list);
+        }
         match element.name.as_str() {
-            "package" => self.package = Available::default(),
+            "package" => {
+                self.package = Available::default();
+                if self.extent == Extent::Everything {
+                    self.package.details = Some(Box::default());
+                }
+            }
             "version" => self.package.evr = evr(element)?,
             "checksum" => element.require("type")?.clone_into(&mut self.checksum_type),
             "size" => {
@@ -112,6 +150,9 @@ impl Visitor for Reader<'_> {
     }
 
     fn end(&mut self, name: &str, text: &str) -> Result<()> {
+        if let Some(details) = &mut self.package.details {
+            end_detail(details, name, text);
+        }
         match name {
             "name" => text.clone_into(&mut self.package.name),
             "arch" => text.clone_into(&mut self.package.architecture),
@@ -122,6 +163,34 @@ impl Visitor for Reader<'_> {
         }
         Ok(())
     }
+}
+
+fn begin_detail(details: &mut Details, element: &Element) -> Result<()> {
+    match element.name.as_str() {
+        "location" => element.require("href")?.clone_into(&mut details.location),
+        "time" => details.build_time = element.require("build")?.parse()?,
+        "size" => {
+            let size = element.get("installed").unwrap_or("0");
+            details.installed_size = size.parse().context("reading a size")?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn end_detail(details: &mut Details, name: &str, text: &str) {
+    let field = match name {
+        "summary" => &mut details.summary,
+        "description" => &mut details.description,
+        "url" => &mut details.url,
+        "license" => &mut details.license,
+        "vendor" => &mut details.vendor,
+        "packager" => &mut details.packager,
+        "group" => &mut details.group,
+        "sourcerpm" => &mut details.source_rpm,
+        _ => return,
+    };
+    text.clone_into(field);
 }
 
 fn requirement(element: &Element) -> Result<Requirement> {

@@ -40,6 +40,11 @@ impl Repomd {
         Ok(repomd)
     }
 
+    /// Whether there is such metadata.
+    pub(super) fn has(&self, kind: &str) -> bool {
+        self.files.iter().any(|file| file.kind == kind)
+    }
+
     /// Where a kind of metadata is below the repository's address, and what it must be.
     pub(super) fn file(&self, kind: &str) -> Result<(&str, Listed)> {
         let mut files = self.files.iter();

@@ -8,9 +8,10 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::dependency::{Capability, Requirement};
-use super::primary;
+use super::details::Details;
 use super::repomd::Repomd;
 use super::version::Evr;
+use super::{filelists, primary};
 use crate::deb::decompress::decompress;
 use crate::deb::download::Download;
 use crate::deb::index_cache;
@@ -31,6 +32,15 @@ pub struct LoadOptions<'a> {
     pub cache: &'a Path,
     /// The architecture whose packages are read, as RPM has it; those of `noarch` are always read.
     pub architecture: &'a str,
+}
+
+/// How much is read about packages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// What it takes to choose.
+    Choice,
+    /// All that there is, with the full list of files.
+    Everything,
 }
 
 /// What a repository has, and which state of it that is.
@@ -71,8 +81,10 @@ pub struct Available {
     pub obsoletes: Vec<Capability>,
     /// What it recommends or suggests.
     pub weak: Vec<Requirement>,
-    /// Files that others may need, by rule those in `bin` and `etc`.
+    /// Files that others may need, by rule those in `bin` and `etc`; all of them if everything was read.
     pub files: Vec<String>,
+    /// What else it says about itself, if everything was read.
+    pub details: Option<Box<Details>>,
 }
 
 impl Default for Available {
@@ -90,6 +102,7 @@ impl Default for Available {
             obsoletes: Vec::new(),
             weak: Vec::new(),
             files: Vec::new(),
+            details: None,
         }
     }
 }
@@ -97,10 +110,17 @@ impl Default for Available {
 impl Repository {
     /// Reads the repository at an address, that above `repodata`.
     pub fn load(address: &str, options: &LoadOptions<'_>) -> Result<Self> {
-        Self::read(address, options).with_context(|| format!("reading the repository {address}"))
+        Self::read(address, options, Extent::Choice)
+            .with_context(|| format!("reading the repository {address}"))
     }
 
-    fn read(address: &str, options: &LoadOptions<'_>) -> Result<Self> {
+    /// Reads the repository with all that it says about its packages.
+    pub fn load_everything(address: &str, options: &LoadOptions<'_>) -> Result<Self> {
+        Self::read(address, options, Extent::Everything)
+            .with_context(|| format!("reading the repository {address}"))
+    }
+
+    fn read(address: &str, options: &LoadOptions<'_>, extent: Extent) -> Result<Self> {
         let url = format!("{address}/{REPOMD}");
         let content = options.download.download(&url, LARGEST_REPOMD)?;
         let content = content.with_context(|| format!("{url} does not exist"))?;
@@ -110,8 +130,12 @@ impl Repository {
             .file("primary")
             .with_context(|| format!("reading {url}"))?;
         let list = list(&format!("{address}/{path}"), &listed, options)?;
-        let packages = primary::read(&list, address, options.architecture)
+        let mut packages = primary::read(&list, address, options.architecture, extent)
             .with_context(|| format!("reading {address}/{path}"))?;
+        if extent == Extent::Everything {
+            ensure!(!repomd.has("modules"), "it has modules, which are not read");
+            add_files(&mut packages, &repomd, address, options)?;
+        }
         Ok(Self {
             packages,
             repomd_sha256: index_cache::sha256(&content),
@@ -119,6 +143,25 @@ impl Repository {
             date: repomd.date,
         })
     }
+}
+
+/// Gives packages all their files.
+fn add_files(
+    packages: &mut [Available],
+    repomd: &Repomd,
+    address: &str,
+    options: &LoadOptions<'_>,
+) -> Result<()> {
+    let (path, listed) = repomd.file("filelists")?;
+    let url = format!("{address}/{path}");
+    let list = list(&url, &listed, options)?;
+    let mut files = filelists::read(&list).with_context(|| format!("reading {url}"))?;
+    for package in packages {
+        if let Some(files) = files.remove(&package.sha256) {
+            package.files = files;
+        }
+    }
+    Ok(())
 }
 
 /// Brings a list of packages, from the cache if it is there.
