@@ -317,17 +317,17 @@ fn a_stalled_transfer_is_given_up_and_tried_again() {
         ]
     });
     let options = FetchOptions {
-        connect_timeout: Duration::from_millis(100),
+        connect_timeout: Duration::from_secs(1),
         speed_limit: SpeedLimit {
             bytes_per_second: 1000,
-            patience: Duration::from_millis(400),
+            patience: Duration::from_secs(1),
         },
         ..options()
     };
     let start = Instant::now();
     let results = fetch(&[setting.request()], setting.cache.path(), &options);
     setting.assert_fetched(results[0].as_ref().unwrap());
-    assert!(start.elapsed() >= Duration::from_millis(800));
+    assert!(start.elapsed() >= Duration::from_secs(2));
     let ranges = setting.ranges();
     let ranges: Vec<_> = ranges.iter().map(Option::as_deref).collect();
     assert_eq!(ranges, [None, None, Some("bytes=5000-")]);
@@ -339,10 +339,10 @@ fn a_server_that_stays_silent_is_given_up_soon() {
         vec![Answer::StallAfter(file, 5000), Answer::Silence]
     });
     let options = FetchOptions {
-        connect_timeout: Duration::from_millis(100),
+        connect_timeout: Duration::from_secs(1),
         speed_limit: SpeedLimit {
             bytes_per_second: 1000,
-            patience: Duration::from_millis(200),
+            patience: Duration::from_secs(1),
         },
         ..options()
     };
@@ -364,19 +364,20 @@ fn a_silent_host_is_given_up_for_all_its_files() {
         .map(|seed| FetchRequest::new(setting.server.url("/file"), checksum(&content(8, seed * 2))))
         .collect();
     let options = FetchOptions {
-        connect_timeout: Duration::from_millis(100),
+        connect_timeout: Duration::from_secs(1),
         speed_limit: SpeedLimit {
             bytes_per_second: 1000,
-            patience: Duration::from_millis(200),
+            patience: Duration::from_millis(500),
         },
         per_host: NonZeroUsize::new(4).unwrap(),
         ..options()
     };
     let results = fetch(&requests, setting.cache.path(), &options);
     assert!(results.iter().all(Result::is_err));
-    // Three times for each file that may be under way, and those that were when the last of them ended.
+    // Three times for each file that may be under way, and those that were when the last of them ended: about 16, and
+    // three for each file, were they not given up together.
     let asked = setting.ranges().len();
-    assert!((12..=16).contains(&asked), "{asked}");
+    assert!(asked < requests.len(), "{asked}");
 }
 
 #[test]
@@ -451,7 +452,7 @@ fn the_next_mirror_steps_in() {
     ];
     let start = Instant::now();
     setting.assert_fetched(&fetch_one(request, setting.cache.path()).unwrap());
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < Duration::from_secs(30));
 }
 
 #[test]
@@ -643,7 +644,7 @@ fn cancelling_ends_soon_and_leaves_nothing() {
         )
     });
     assert!(matches!(results[0], Err(FetchError::Cancelled { .. })));
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < Duration::from_secs(30));
     setting.assert_cache_empty();
 
     let error =

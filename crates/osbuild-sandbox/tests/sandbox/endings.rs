@@ -57,7 +57,7 @@ pub(crate) fn time_limit_is_run_time(executor: Executor) {
     assert_eq!(finished.reason, Reason::TimedOut);
     assert!(started.elapsed() >= Duration::from_millis(400));
     assert!(
-        started.elapsed() < Duration::from_secs(4),
+        started.elapsed() < Duration::from_secs(30),
         "{:?}",
         started.elapsed()
     );
