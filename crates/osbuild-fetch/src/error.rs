@@ -111,8 +111,7 @@ pub enum FetchError {
     GaveUp {
         /// How often it was tried.
         tries: usize,
-        /// How the last try failed.
-        #[source]
+        /// How the last try failed; part of the text, and so no source of it.
         last: Box<FetchError>,
     },
 }
