@@ -32,6 +32,8 @@ pub enum Event {
         source: usize,
         /// The text.
         line: String,
+        /// Whether it tells of something that goes on but is not as it should be, and that a person wants to know of.
+        is_warning: bool,
     },
     /// A source got further.
     SourceProgress {

@@ -235,7 +235,16 @@ impl<'a> Fetch<'a> {
     fn tell(&mut self, source: usize, event: SourceEvent) {
         let event = match event {
             SourceEvent::Arrived { checksum } => return self.listener.arrived(&checksum),
-            SourceEvent::Log(line) => Event::SourceLog { source, line },
+            SourceEvent::Log(line) => Event::SourceLog {
+                source,
+                line,
+                is_warning: false,
+            },
+            SourceEvent::Warning(line) => Event::SourceLog {
+                source,
+                line,
+                is_warning: true,
+            },
             SourceEvent::Progress {
                 bytes_done,
                 bytes_total,

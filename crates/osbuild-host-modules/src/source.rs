@@ -49,6 +49,8 @@ pub struct SourceRequest<'a> {
 pub enum SourceEvent {
     /// One line of talk, without its newline.
     Log(String),
+    /// The same, of something that goes on but is not as it should be: a mirror that fails, secrets that are missing.
+    Warning(String),
     /// An item is in the cache, verified: whoever waits for it can go on.
     Arrived {
         /// Its checksum.

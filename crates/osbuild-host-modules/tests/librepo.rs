@@ -43,7 +43,8 @@ fn download_with(
             cancel: &CancelToken::new().unwrap(),
         },
         &|event| match event {
-            SourceEvent::Log(line) if !line.starts_with("WARNING: failed") => {
+            SourceEvent::Warning(line) if line.starts_with("WARNING: failed") => {}
+            SourceEvent::Log(line) | SourceEvent::Warning(line) => {
                 lines.lock().unwrap().push(line);
             }
             _ => {}

@@ -35,7 +35,7 @@ fn download(name: &str, items: &Map<String, Value>, cache: &Path) -> (SourceOutc
             cancel: &CancelToken::new().unwrap(),
         },
         &|event| {
-            if let SourceEvent::Log(line) = event {
+            if let SourceEvent::Log(line) | SourceEvent::Warning(line) = event {
                 lines.lock().unwrap().push(line);
             }
         },

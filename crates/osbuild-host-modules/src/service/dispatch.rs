@@ -127,7 +127,7 @@ impl<'a> Service<'a> {
         };
         let outcome = until_gone(socket, &cancel, || {
             source.download(&request, &|event| {
-                if let SourceEvent::Log(line) = event {
+                if let SourceEvent::Log(line) | SourceEvent::Warning(line) = event {
                     (self.print)(&line);
                 }
             })

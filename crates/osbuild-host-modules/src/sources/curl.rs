@@ -158,7 +158,7 @@ impl Downloads<'_> {
             }),
             FetchEvent::Retrying {
                 url, reason, delay, ..
-            } => report(SourceEvent::Log(format!(
+            } => report(SourceEvent::Warning(format!(
                 "WARNING: failed to download {url}: {reason}; trying again in {:.1} s",
                 delay.as_secs_f64()
             ))),

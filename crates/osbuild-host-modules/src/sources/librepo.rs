@@ -223,7 +223,7 @@ impl Run<'_> {
             options.per_host = count;
         }
         if repository.fastest_mirror {
-            (self.report)(SourceEvent::Log(format!(
+            (self.report)(SourceEvent::Warning(format!(
                 "WARNING: fastest-mirror: speeds are not measured; the mirrors of {} are taken in its order",
                 repository.url
             )));
@@ -305,7 +305,7 @@ impl Run<'_> {
             }),
             FetchEvent::Retrying {
                 url, reason, delay, ..
-            } => (self.report)(SourceEvent::Log(format!(
+            } => (self.report)(SourceEvent::Warning(format!(
                 "WARNING: failed to download {url}: {reason}; trying again in {:.1} s",
                 delay.as_secs_f64()
             ))),

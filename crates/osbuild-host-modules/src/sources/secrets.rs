@@ -105,7 +105,7 @@ pub(super) fn apply(
                 .clone_from(&entitlement.certificate_authority);
         }
         // Upstream goes on without a word.
-        other => report(SourceEvent::Log(format!(
+        other => report(SourceEvent::Warning(format!(
             "WARNING: unknown secrets provider `{other}` for {url}: going on without secrets"
         ))),
     }

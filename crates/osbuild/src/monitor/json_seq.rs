@@ -209,7 +209,7 @@ impl Observer for JsonSeqMonitor {
                 self.log(COMMAND_LINE, None, &text);
             }
             Event::SourceStarted { source } => self.source_started(&manifest.sources[*source]),
-            Event::SourceLog { source, line } => {
+            Event::SourceLog { source, line, .. } => {
                 let name = &manifest.sources[*source].name;
                 let text = format!("source/{name} ({name}): {line}\n");
                 self.log(SERVICES, None, &text);

@@ -71,6 +71,11 @@ impl Observer for LiveMonitor {
                 let bar = self.new_bar(&manifest.sources[*source].name);
                 self.source = Some((bar, Instant::now()));
             }
+            Event::SourceLog {
+                source,
+                line,
+                is_warning: true,
+            } => self.say(&format!("{}: {line}", manifest.sources[*source].name)),
             Event::SourceProgress { progress, .. } => {
                 self.progress = *progress;
                 if let Some((bar, _)) = &self.source {

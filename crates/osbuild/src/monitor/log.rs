@@ -85,7 +85,7 @@ impl Observer for LogMonitor {
     fn event(&mut self, manifest: &Manifest, event: &Event) {
         match event {
             Event::SourceStarted { source } => self.source_started(manifest, *source),
-            Event::SourceLog { source, line } => {
+            Event::SourceLog { source, line, .. } => {
                 let name = &manifest.sources[*source].name;
                 self.paper
                     .write(&format!("source/{name} ({name}): {line}\n"));

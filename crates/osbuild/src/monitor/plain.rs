@@ -9,7 +9,7 @@ use osbuild_manifest::manifest::Manifest;
 use super::Paper;
 use crate::printable::printable;
 
-/// Writes a line when something is done, and nothing while it goes on.
+/// Writes a line when something is done or goes wrong, and nothing while it goes on.
 pub(crate) struct PlainMonitor {
     paper: Paper,
     fetch_start: Instant,
@@ -36,6 +36,14 @@ impl Observer for PlainMonitor {
             Event::SourceStarted { .. } => {
                 self.fetch_start = Instant::now();
                 self.progress = FetchProgress::default();
+            }
+            Event::SourceLog {
+                source,
+                line,
+                is_warning: true,
+            } => {
+                let name = &manifest.sources[*source].name;
+                self.paper.write(&format!("{name}: {}\n", printable(line)));
             }
             Event::SourceProgress { progress, .. } => self.progress = *progress,
             Event::SourceFinished { source, outcome } => {

@@ -111,6 +111,20 @@ fn a_server_that_fails_twice_is_asked_a_third_time() {
 }
 
 #[test]
+fn who_waits_is_told_what_for() {
+    needs![root];
+    let (workplace, server) = setup(vec![Answer::Status(500), Answer::File(content())]);
+    let ran = workplace.run(workplace.command(&["build", "image.json", "--output", "out"]));
+    assert_eq!(ran.code, 0);
+    let told = format!(
+        "org.osbuild.curl: WARNING: failed to download {0}: `{0}`: the server answers 500 Internal Server Error; \
+         trying again in ",
+        server.url(PATH)
+    );
+    assert!(ran.stderr.starts_with(&told), "{}", ran.stderr);
+}
+
+#[test]
 fn a_server_that_always_fails_is_given_up() {
     needs![root];
     assert_gives_up(

@@ -53,6 +53,7 @@ fn source_events(results: Vec<SourceResult>) -> Vec<Event> {
         Event::SourceLog {
             source: 0,
             line: "Downloaded it".to_owned(),
+            is_warning: false,
         },
         Event::SourceFinished {
             source: 0,
