@@ -16,6 +16,10 @@ pub(crate) struct Case {
     text: String,
     /// Whether upstream's stage does something else, for the reason that is given.
     pub(crate) is_ours_alone: bool,
+    /// Whether the stage does what only root may, such as mounting.
+    pub(crate) needs_root: bool,
+    /// What the stage ends with.
+    pub(crate) status: u8,
     pub(crate) options: Value,
     pub(crate) before: Tree,
     pub(crate) programs: Vec<(String, String)>,
@@ -36,6 +40,8 @@ impl Case {
         ensure!(!head.trim().is_empty(), "it does not say what it shows");
         let mut case = Self {
             is_ours_alone: head.starts_with(OURS_ALONE),
+            needs_root: false,
+            status: 0,
             text: String::new(),
             options: Value::Null,
             before: Tree::default(),
@@ -44,6 +50,8 @@ impl Case {
         };
         for (name, body) in sections(&format!("options\n{rest}")) {
             match name.as_str() {
+                "root" => case.needs_root = true,
+                "status" => case.status = body.trim().parse()?,
                 "options" => case.options = serde_json::from_str(&body)?,
                 "before" => case.before = Tree::parse(&body)?,
                 "programs" => case.programs = programs(&body)?,
