@@ -20,20 +20,16 @@ use stand_ins::script;
 
 use crate::{ASSEMBLERS, STAGES};
 
-/// Stages that write no files of a tree, or whose place is chosen by the engine.
+/// Stages that write no files of a tree, or of which a test of their own shows the same.
 const WITHOUT_FILES: &[&str] = &[
-    "org.osbuild.zipl.inst",            // writes to a device
-    "org.osbuild.deb",                  // has a test of its own: it needs packages
-    "org.osbuild.disk",                 // has a test of its own: it needs trees
-    "org.osbuild.dnf",                  // has a test of its own: it needs packages
-    "org.osbuild.bootctl.install.root", // runs a program that knows about roots
-    "org.osbuild.btrfs.subvol",         // works on mounts, and has a test of its own
-    "org.osbuild.ostree.init-fs",       // a program that knows about roots
-    "org.osbuild.ostree.os-init",       // a program that knows about roots
-    "org.osbuild.error",                // does nothing
-    "org.osbuild.grub2.debian",         // has a test of its own: it needs a boot loader
-    "org.osbuild.rpm",                  // has a test of its own: it needs packages
+    "org.osbuild.bootctl.install.root", // bootctl resolves every link itself, below its `--root`
+    "org.osbuild.btrfs.subvol",         // works on mounts, with a test of hostile ones
+    "org.osbuild.deb",                  // needs packages: a test of its own runs it on such trees
+    "org.osbuild.dnf",                  // needs packages: a test of its own runs it on such trees
+    "org.osbuild.error",                // only fails
+    "org.osbuild.rpm",                  // needs packages: a test of its own runs it on such trees
     "org.osbuild.yum",                  // `org.osbuild.dnf` by its former name, with the same check
+    "org.osbuild.zipl.inst",            // reads mounts, with a test of hostile ones
 ];
 
 /// Assemblers without a sample.

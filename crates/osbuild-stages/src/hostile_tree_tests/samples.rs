@@ -97,6 +97,30 @@ pub(super) fn samples() -> Vec<Sample> {
             &["etc/greenboot/greenboot.conf"],
         ),
         sample(
+            "org.osbuild.disk",
+            json!({"filename": "a/b", "label": "gpt", "uuid": "d209c89e-ea5e-4fbd-b161-b461cce297e0", "partitions": [
+                {"type": "0FC63DAF-8483-4772-8E79-3D69D8477DE4", "uuid": "fac7f1fb-3e8d-4137-a512-961de09a5501",
+                 "size": 4 << 20, "filesystem": {"type": "fat", "uuid": "7B77-95E7", "mountpoint": "/"}}]}),
+            &["a/b"],
+        ),
+        sample(
+            "org.osbuild.grub2.debian",
+            json!({"root_fs_uuid": "a957573a-f432-4bed-a0bc-e541bddf8579"}),
+            &[
+                "boot/grub/grub.cfg",
+                "boot/grub/grubenv",
+                "boot/grub/i386-pc/a.mod",
+                "boot/efi/EFI/BOOT/BOOTX64.EFI",
+                "boot/initrd.img-6.1",
+                "boot/vmlinuz-6.1",
+                "etc/default/grub.d/50-image.cfg",
+                "usr/lib/grub/i386-pc/a.mod",
+                "usr/lib/grub/x86_64-efi/a.mod",
+                "usr/lib/grub/x86_64-efi/monolithic/grubx64.efi",
+                "usr/share/grub/unicode.pf2",
+            ],
+        ),
+        sample(
             "org.osbuild.grub2.legacy",
             json!({"rootfs": {"label": "x"}, "uefi": {"vendor": "x"}, "entries": []}),
             &[
@@ -580,6 +604,16 @@ pub(super) fn samples() -> Vec<Sample> {
             "org.osbuild.ostree.config",
             json!({"repo": "/a/repo", "config": {"sysroot": {"readonly": true}}}),
             &["a/repo/"],
+        ),
+        sample(
+            "org.osbuild.ostree.init-fs",
+            json!({}),
+            &["boot/x", "ostree/repo/config"],
+        ),
+        sample(
+            "org.osbuild.ostree.os-init",
+            json!({"osname": "x"}),
+            &["ostree/repo/config", "ostree/deploy/x/"],
         ),
         sample(
             "org.osbuild.ostree.remotes",

@@ -26,6 +26,8 @@ pub(super) fn stand_ins(stage: &str) -> &'static [&'static str] {
         "org.osbuild.dnf4.mark" => &["dnf-3", "rpm"],
         "org.osbuild.experimental.ostree.config"
         | "org.osbuild.ostree.config"
+        | "org.osbuild.ostree.init-fs"
+        | "org.osbuild.ostree.os-init"
         | "org.osbuild.ostree.remotes"
         | "org.osbuild.ostree.sign" => &["ostree"],
         "org.osbuild.groups" => &["groupadd"],
@@ -61,7 +63,14 @@ pub(super) fn script(program: &str) -> &'static str {
         "veritysetup" => r#"for file; do :; done; echo changed >>"$file""#,
         "grub2-mkimage" => r#"while [ "$1" != --output ]; do shift; done; printf %01024d 0 >"$2""#,
         "ostree" => {
-            r#"for word; do case $word in --repo=*) echo x >>"${word#--repo=}/config";; esac; done"#
+            r#"for word; do case $word in
+                --repo=*) echo x >>"${word#--repo=}/config";;
+                --sysroot=*)
+                    cd "${word#--sysroot=}" && mkdir -p boot/loader ostree/repo/tmp ostree/deploy/x/var/lib
+                    for file in boot/x ostree/repo/config ostree/repo/tmp/x; do
+                        echo x >>"$file"
+                    done;;
+            esac; done"#
         }
         "rpm" => "echo /var/lib/rpm",
         "rpmkeys" => r#"echo x >>"$3/var/lib/rpm/db""#,

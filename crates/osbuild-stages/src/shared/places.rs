@@ -28,12 +28,30 @@ const OF_DNF: [Place; 5] = [
     ("/usr/lib/sysimage/rpm", ALL),
 ];
 
+/// Where `ostree admin` makes and keeps everything.
+const OF_OSTREE: [Place; 5] = [
+    ("/boot", ALL),
+    ("/ostree", ALL),
+    ("/ostree/deploy", ALL),
+    ("/ostree/repo", ALL),
+    ("/ostree/repo/tmp", ALL),
+];
+
 /// Makes sure that no link of the tree leads rpm's database out of it; without a path, that is where the build root's
 /// rpm has it.
 pub(crate) fn check_database(context: &StageContext, path: Option<&str>) -> Result<()> {
     match path {
         Some(path) => check(context, path, ALL),
         None => check(context, &default_database(context)?, ALL),
+    }
+}
+
+/// Makes sure of the same for what `ostree admin` changes of a sysroot, and of one of its systems.
+pub(crate) fn check_sysroot(context: &StageContext, system: Option<&str>) -> Result<()> {
+    check_places(context, &OF_OSTREE)?;
+    match system {
+        Some(name) => check(context, &format!("/ostree/deploy/{name}"), ALL),
+        None => Ok(()),
     }
 }
 

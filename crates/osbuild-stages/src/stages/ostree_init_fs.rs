@@ -3,6 +3,8 @@
 use anyhow::Result;
 use osbuild_stage_api::{NoOptions, StageContext, StageModule};
 
+use crate::shared::places::check_sysroot;
+
 pub(crate) const STAGE: StageModule = StageModule::new::<NoOptions>(
     "org.osbuild.ostree.init-fs",
     include_str!("ostree_init_fs.meta.json"),
@@ -10,6 +12,7 @@ pub(crate) const STAGE: StageModule = StageModule::new::<NoOptions>(
 );
 
 fn run(context: &StageContext) -> Result<()> {
+    check_sysroot(context, None)?;
     context
         .command("ostree")
         .args(["admin", "init-fs", "--modern"])

@@ -4,6 +4,8 @@ use anyhow::Result;
 use osbuild_stage_api::{StageContext, StageModule};
 use serde::Deserialize;
 
+use crate::shared::places::check_sysroot;
+
 pub(crate) const STAGE: StageModule = StageModule::new::<Options>(
     "org.osbuild.ostree.os-init",
     include_str!("ostree_os_init.meta.json"),
@@ -18,6 +20,7 @@ struct Options {
 
 fn run(context: &StageContext) -> Result<()> {
     let Options { osname } = context.options()?;
+    check_sysroot(context, Some(&osname))?;
     context
         .command("ostree")
         .args(["admin", "os-init", &osname])

@@ -120,4 +120,21 @@ mod tests {
         );
         assert_eq!(test("6.9").run().error(), "ValueError: Unknown kernel: 6.9");
     }
+
+    #[test]
+    fn links_of_the_mounts_do_not_lead_out() {
+        for link in ["boot/loader/entries", "boot/vmlinuz", "boot/initrd", "boot"] {
+            let test = test("6.8");
+            let outside = test.workspace().join("outside");
+            fs_err::create_dir(&outside).unwrap();
+            let place = test.mounts().join(link);
+            fs_err::rename(&place, outside.join("there")).unwrap();
+            std::os::unix::fs::symlink(outside.join("there"), &place).unwrap();
+            let watch = osbuild_testing::access_watch::AccessWatch::new(&outside).unwrap();
+            let ran = test.run();
+            assert!(ran.result.is_err(), "{link}: {}", ran.log);
+            assert_eq!(ran.log, "", "{link}: zipl was started");
+            assert!(watch.accessed().unwrap().is_empty(), "{link}");
+        }
+    }
 }

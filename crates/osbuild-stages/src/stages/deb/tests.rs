@@ -7,6 +7,7 @@ use std::process::Command;
 
 use osbuild_packages::deb::archive::testing::PackageBuilder;
 use osbuild_stage_api::testing::{Ran, StageTest};
+use osbuild_testing::access_watch::AccessWatch;
 use serde_json::{Value, json};
 
 use super::STAGE;
@@ -101,6 +102,66 @@ fn a_tree_that_has_packages_is_refused() {
         test.run().error(),
         "ValueError: the tree has packages already: one stage installs all packages of a tree"
     );
+}
+
+#[test]
+fn links_of_the_tree_do_not_lead_out_of_it() {
+    const DIRECTORIES: [&str; 8] = [
+        "./etc",
+        "./etc/x",
+        "./usr",
+        "./usr/share",
+        "./usr/share/x",
+        "./var",
+        "./var/lib",
+        "./var/lib/x",
+    ];
+    const FILES: [&str; 4] = ["./etc/x/a", "./usr/share/x/a", "./var/lib/x/a", "./a"];
+    osbuild_testing::needs![root];
+    let packages = || {
+        let dpkg = PackageBuilder::new("dpkg").field("Essential", "yes");
+        let directories = DIRECTORIES.into_iter();
+        let with_directories = directories.fold(dpkg, |package, directory| {
+            package.directory(directory, 0o755)
+        });
+        let files = FILES.into_iter();
+        vec![files.fold(with_directories, |package, file| {
+            package.file(file, 0o644, "new")
+        })]
+    };
+    let skip = || json!({"scripts": "skip"});
+    let clean = test(packages(), skip());
+    clean.run().success();
+    assert!(FILES.iter().all(|file| clean.tree().join(file).is_file()));
+    let before = "a/ 0755\na/kept 0644 \"kept\"\nfile 0644 \"kept\"\n";
+    for (link, target) in [
+        ("etc", "a"),
+        ("etc/x", "a"),
+        ("etc/x/a", "file"),
+        ("a", "file"),
+        ("usr", "a"),
+        ("usr/share", "a"),
+        ("var", "a"),
+        ("var/lib", "a"),
+        ("var/lib/dpkg", "a"),
+        ("var/lib/dpkg/info", "a"),
+        ("var/lib/dpkg/status", "file"),
+        ("dev", "a"),
+        ("run", "a"),
+    ] {
+        let outside = tempfile::tempdir().unwrap();
+        fs_err::create_dir(outside.path().join("a")).unwrap();
+        fs_err::write(outside.path().join("a/kept"), "kept").unwrap();
+        fs_err::write(outside.path().join("file"), "kept").unwrap();
+        let watch = AccessWatch::new(outside.path()).unwrap();
+        let test = test(packages(), skip());
+        // Whether dpkg can do anything with such a tree is its business.
+        test.symlink(link, outside.path().join(target).to_str().unwrap())
+            .run();
+        assert_eq!(watch.accessed().unwrap(), BTreeSet::new(), "through {link}");
+        let after = osbuild_testing::tree::describe(outside.path()).unwrap();
+        assert_eq!(after, before, "through {link}");
+    }
 }
 
 /// Runs the test of this name again, as root in a mount namespace of its own; tells whether this is that run.
