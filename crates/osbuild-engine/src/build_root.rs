@@ -249,6 +249,11 @@ impl BuildRoots {
         *root = Some(Arc::clone(&prepared));
         Ok(prepared)
     }
+
+    /// Lets go of the roots of a build tree that no further pipeline asks for.
+    pub(crate) fn forget(&self, id: &str) {
+        lock(&self.by_id).retain(|(tree, _), _| tree.as_deref() != Some(id));
+    }
 }
 
 /// A panic of another pipeline leaves these maps whole, so its poison says nothing here.

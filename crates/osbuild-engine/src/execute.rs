@@ -9,11 +9,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use indexmap::IndexMap;
 use osbuild_host_modules::ItemHints;
-use osbuild_manifest::manifest::{Manifest, Origin, StageId, Version};
+use osbuild_manifest::manifest::{Manifest, Origin, Pipeline, StageId, Version};
 use osbuild_sandbox::CancelToken;
-use osbuild_store::{Store, Top};
+use osbuild_store::{Object, Store, Top};
 
 use crate::build_root::{BuildRoots, SandboxShare};
+use crate::consumers::Consumers;
 use crate::event::{Event, Observer};
 use crate::explain::{Explanation, explain};
 use crate::export::{Use, export};
@@ -169,6 +170,7 @@ pub fn build(
             objects.add(id.as_str(), object);
         }
     }
+    let released = Mutex::new(IndexMap::new());
     if outcome.success() && !plan.steps.is_empty() {
         let share = SandboxShare::create(store, &request.program)?;
         let context = BuildContext {
@@ -205,6 +207,8 @@ pub fn build(
             plan: &plan,
             order: &order,
             fetching: is_eager.then_some(&fetching),
+            consumers: Consumers::new(manifest, &plan)?,
+            released: &released,
         };
         running.run(observer, &mut outcome)?;
     }
@@ -214,7 +218,10 @@ pub fn build(
     }
     if success {
         export_all(manifest, request, &plan, &objects)?;
-        outcome.metadata = collect_metadata(manifest, &objects)?;
+        let released = released
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        outcome.metadata = collect_metadata(manifest, &objects, released)?;
     }
     if !request.cancel.is_cancelled() {
         store.record_digests()?;
@@ -328,7 +335,14 @@ struct Running<'a> {
     order: &'a [usize],
     /// With what to fetch meanwhile, if that is not done yet.
     fetching: Option<&'a FetchContext<'a>>,
+    /// When trees can go.
+    consumers: Consumers,
+    /// What was in those that went.
+    released: &'a Mutex<Metadata>,
 }
+
+/// What the stages of pipelines left, by index in the manifest.
+type Metadata = IndexMap<usize, IndexMap<StageId, serde_json::Value>>;
 
 impl Running<'_> {
     fn run(&self, observer: &mut dyn Observer, outcome: &mut Outcome) -> Result<()> {
@@ -370,6 +384,7 @@ impl Running<'_> {
             self.request.jobs,
             &self.request.cancel,
             &|step, events| run_pipeline(self.pipelines, step, events),
+            &|step| self.tidy(step),
             &mut |event| observer.event(manifest, event),
         );
         let fetched = fetched.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -388,6 +403,37 @@ impl Running<'_> {
         if outcome.failure.is_none() && self.request.cancel.is_cancelled() {
             outcome.failure = Some(FailedAt::Interrupted);
         }
+        Ok(())
+    }
+}
+
+impl Running<'_> {
+    /// Lets go of the trees that were waiting for this step alone. Where one can not go now, it goes at the end.
+    fn tidy(&self, step: usize) {
+        for id in self.consumers.done(step) {
+            if let Err(error) = self.release(&id) {
+                tracing::warn!("the tree {id} stays until the end: {error:#}");
+            }
+        }
+    }
+
+    fn release(&self, id: &StageId) -> Result<()> {
+        let PipelineContext {
+            build, manifest, ..
+        } = self.pipelines;
+        let Some(object) = build.objects.get(id.as_str())? else {
+            return Ok(());
+        };
+        for (index, pipeline) in manifest.pipelines.iter().enumerate() {
+            if pipeline.id() == Some(id) {
+                let metadata = metadata_of(pipeline, &object)?;
+                let mut released = self.released.lock().unwrap_or_else(PoisonError::into_inner);
+                released.insert(index, metadata);
+            }
+        }
+        drop(object);
+        build.roots.forget(id.as_str());
+        build.objects.forget(id.as_str());
         Ok(())
     }
 }
@@ -463,25 +509,36 @@ fn export_all(
     Ok(())
 }
 
-/// Gathers what stages left, built now or cached, for every pipeline whose tree is at hand.
+/// Gathers what stages left, built now or cached, for every pipeline whose tree is or was at hand.
 fn collect_metadata(
     manifest: &Manifest,
     objects: &Objects<'_>,
-) -> Result<IndexMap<usize, IndexMap<StageId, serde_json::Value>>> {
+    mut released: Metadata,
+) -> Result<Metadata> {
     let mut all = IndexMap::new();
     for (index, pipeline) in manifest.pipelines.iter().enumerate() {
-        let Some(id) = pipeline.id() else { continue };
-        let Some(object) = objects.get(id.as_str())? else {
+        if let Some(metadata) = released.swap_remove(&index) {
+            all.insert(index, metadata);
             continue;
-        };
-        let mut by_stage = IndexMap::new();
-        let mut metadata = object.metadata()?;
-        for stage in &pipeline.stages {
-            if let Some(metadata) = metadata.remove(stage.id.as_str()) {
-                by_stage.insert(stage.id.clone(), metadata);
-            }
         }
-        all.insert(index, by_stage);
+        let Some(id) = pipeline.id() else { continue };
+        if let Some(object) = objects.get(id.as_str())? {
+            all.insert(index, metadata_of(pipeline, &object)?);
+        }
     }
     Ok(all)
+}
+
+fn metadata_of(
+    pipeline: &Pipeline,
+    object: &Object,
+) -> Result<IndexMap<StageId, serde_json::Value>> {
+    let mut by_stage = IndexMap::new();
+    let mut metadata = object.metadata()?;
+    for stage in &pipeline.stages {
+        if let Some(metadata) = metadata.remove(stage.id.as_str()) {
+            by_stage.insert(stage.id.clone(), metadata);
+        }
+    }
+    Ok(by_stage)
 }

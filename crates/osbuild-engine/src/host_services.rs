@@ -30,7 +30,7 @@ pub(crate) struct Objects<'a> {
 }
 
 impl Objects<'_> {
-    /// Gives the tree of this id, held open until the end of the run.
+    /// Gives the tree of this id, held open as long as the run needs it.
     pub(crate) fn get(&self, id: &str) -> Result<Option<Arc<StoreObject>>> {
         if let Some(object) = self.lock().get(id) {
             return Ok(Some(Arc::clone(object)));
@@ -46,6 +46,13 @@ impl Objects<'_> {
     /// Adds a tree that was built now.
     pub(crate) fn add(&self, id: &str, object: &Arc<StoreObject>) {
         self.lock().insert(id.to_owned(), Arc::clone(object));
+    }
+
+    /// Lets go of a tree that nothing needs any more. Unless the store keeps it, it is removed.
+    pub(crate) fn forget(&self, id: &str) {
+        let object = self.lock().shift_remove(id);
+        // Removing a tree takes its time, others need not wait for.
+        drop(object);
     }
 
     fn lock(&self) -> MutexGuard<'_, IndexMap<String, Arc<StoreObject>>> {

@@ -18,6 +18,7 @@
 mod build_root;
 mod cache_key;
 mod code_digest;
+mod consumers;
 pub mod event;
 pub mod execute;
 mod experimental;

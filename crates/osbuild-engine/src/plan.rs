@@ -146,7 +146,11 @@ pub(crate) fn depends_on(
 
 /// Gives the pipelines that `pipeline` needs from `first_stage` on: its build root first, then the
 /// inputs of its stages from the last to the first.
-fn needs(manifest: &Manifest, pipeline: &Pipeline, first_stage: usize) -> Result<Vec<usize>> {
+pub(crate) fn needs(
+    manifest: &Manifest,
+    pipeline: &Pipeline,
+    first_stage: usize,
+) -> Result<Vec<usize>> {
     let mut needs = Vec::new();
     let mut seen = BTreeSet::new();
     let mut add = |id: &str| -> Result<()> {

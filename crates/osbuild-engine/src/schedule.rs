@@ -65,7 +65,8 @@ impl EventSender {
 }
 
 /// Runs the steps of `work`, at most `jobs` at a time; fetching does not count. After the first failure nothing new is
-/// started, what runs is cancelled, and every worker is waited for.
+/// started, what runs is cancelled, and every worker is waited for. `tidy` is called after each step that went well; what
+/// comes next does not wait for it.
 ///
 /// Gives the outcome of each step that was started, in the order in which they ended.
 pub(crate) fn run(
@@ -73,6 +74,7 @@ pub(crate) fn run(
     jobs: NonZeroUsize,
     cancel: &CancelToken,
     execute: &(dyn Fn(&Step, &EventSender) -> Result<PipelineOutcome> + Sync),
+    tidy: &(dyn Fn(usize) + Sync),
     on_event: &mut dyn FnMut(&Event),
 ) -> Vec<(usize, Result<PipelineOutcome>)> {
     let (sender, receiver) = channel();
@@ -96,7 +98,11 @@ pub(crate) fn run(
                 let sender = sender.clone();
                 scope.spawn(move || {
                     let outcome = execute(&steps[next], &sender);
+                    let is_well = outcome.as_ref().is_ok_and(|pipeline| pipeline.success);
                     sender.message(Message::Done(next, outcome));
+                    if is_well {
+                        tidy(next);
+                    }
                 });
             }
             if state.running == 0 && !state.is_fetching {
@@ -271,6 +277,7 @@ mod tests {
                 assert!(step.pipeline == 0 || all);
                 Ok(outcome(step.pipeline, true))
             },
+            &|_| {},
             &mut |_| {},
         );
         // That the second began after the first is asserted above; either may be the first to have ended.
@@ -301,6 +308,7 @@ mod tests {
                 }
                 Ok(outcome(step.pipeline, false))
             },
+            &|_| {},
             &mut |_| {},
         );
         let started: Vec<_> = outcomes.iter().map(|(index, _)| *index).collect();
@@ -323,6 +331,7 @@ mod tests {
                 order.lock().unwrap().push(step.pipeline);
                 Ok(outcome(step.pipeline, true))
             },
+            &|_| {},
             &mut |_| {},
         );
         assert_eq!(order.into_inner().unwrap(), [1, 2, 0]);
@@ -340,6 +349,7 @@ mod tests {
                 order.lock().unwrap().push(step.pipeline);
                 Ok(outcome(step.pipeline, true))
             },
+            &|_| {},
             &mut |_| {},
         );
         let order = order.into_inner().unwrap();
@@ -360,6 +370,7 @@ mod tests {
                 order.lock().unwrap().push(step.pipeline);
                 Ok(outcome(step.pipeline, true))
             },
+            &|_| {},
             &mut |_| {},
         );
         assert_eq!(order.into_inner().unwrap(), [0, 1, 2]);
@@ -382,6 +393,7 @@ mod tests {
                 }
                 Ok(outcome(step.pipeline, false))
             },
+            &|_| {},
             &mut |_| {},
         );
         let started: Vec<_> = outcomes.iter().map(|(index, _)| *index).collect();

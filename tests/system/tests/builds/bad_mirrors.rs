@@ -114,7 +114,9 @@ fn a_server_that_fails_twice_is_asked_a_third_time() {
 fn who_waits_is_told_what_for() {
     needs![root];
     let (workplace, server) = setup(vec![Answer::Status(500), Answer::File(content())]);
-    let ran = workplace.run(workplace.command(&["build", "image.json", "--output", "out"]));
+    let mut command = workplace.command(&["build", "image.json"]);
+    command.args(["--store", "store", "--output", "out"]);
+    let ran = workplace.run(command);
     assert_eq!(ran.code, 0);
     let told = format!(
         "org.osbuild.curl: WARNING: failed to download {0}: `{0}`: the server answers 500 Internal Server Error; \

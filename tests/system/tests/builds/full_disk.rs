@@ -342,6 +342,89 @@ fn a_build_that_will_not_fit_is_warned_of() {
     );
 }
 
+/// What a tree of the next test takes; two of them are too large for the disk.
+const LARGE: usize = 60 << 20;
+
+/// Three pipelines, of which each needs something small of the one before; the first and the last are large.
+fn one_after_the_other(checksum: &str) -> String {
+    let file = json!({
+        "type": "org.osbuild.files",
+        "origin": "org.osbuild.source",
+        "references": [checksum],
+    });
+    let tree_of = |pipeline: &str| {
+        json!({
+            "type": "org.osbuild.tree",
+            "origin": "org.osbuild.pipeline",
+            "references": [format!("name:{pipeline}")],
+        })
+    };
+    let large = |name: &str| {
+        let copies = (0..3).map(|number| {
+            json!({"from": format!("input://file/{checksum}"), "to": format!("tree:///{name}{number}")})
+        });
+        json!({
+            "type": "org.osbuild.copy",
+            "inputs": {"file": file},
+            "options": {"paths": copies.collect::<Vec<_>>()},
+        })
+    };
+    let small = |pipeline: &str| {
+        json!({
+            "type": "org.osbuild.copy",
+            "inputs": {"tree": tree_of(pipeline)},
+            "options": {"paths": [{"from": "input://tree/small", "to": "tree:///small"}]},
+        })
+    };
+    let mkdir = json!({"type": "org.osbuild.mkdir", "options": {"paths": [{"path": "/small"}]}});
+    json!({
+        "version": "2",
+        "pipelines": [
+            {"name": "first", "stages": [mkdir, large("a")]},
+            {"name": "between", "stages": [small("first")]},
+            {"name": "last", "stages": [small("between"), large("b")]},
+        ],
+        "sources": {"org.osbuild.curl": {"items": {checksum: "file:///nowhere"}}},
+    })
+    .to_string()
+}
+
+#[test]
+fn a_tree_makes_room_when_nothing_needs_it_any_more() {
+    needs![
+        root,
+        tool("unshare"),
+        tool("mkfs.ext4"),
+        kernel_filesystem("ext4")
+    ];
+    in_small_disk(
+        "full_disk::a_tree_makes_room_when_nothing_needs_it_any_more",
+        |workplace| {
+            let content = vec![7; LARGE];
+            let checksum = format!("sha256:{}", sha256(&content));
+            let downloads = workplace.path("store/sources/org.osbuild.files");
+            fs::create_dir_all(&downloads).unwrap();
+            fs::write(downloads.join(&checksum), &content).unwrap();
+            workplace.write("image.json", one_after_the_other(&checksum));
+            let build = |exports: &[&str]| {
+                let mut command =
+                    workplace.command(&["build", "image.json", "--no-cache", "--quiet"]);
+                command.args(["--store", "store", "--output", "out"]);
+                for export in exports {
+                    command.args(["--export", export]);
+                }
+                workplace.run(command)
+            };
+            assert_eq!(build(&["last"]), Ran::silent());
+            fs::remove_dir_all(workplace.path("out")).unwrap();
+            // What is to be handed out at the end can not go.
+            let full = build(&["first", "last"]);
+            assert!(full.stderr.contains("No space left on device"), "{full:?}");
+            workplace.assert_usable();
+        },
+    );
+}
+
 /// How often a disk runs full.
 const TRIES: u64 = 8;
 

@@ -15,7 +15,7 @@ use crate::workplace::{Ran, Workplace, start};
 /// How long a build may take to come to the stage that is waited for, and to end when told.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A build that is told to end does not wait for anything.
-const PROMPT: Duration = Duration::from_secs(5);
+const PROMPT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(5);
 
 /// The ways to make a sandbox; the first is the usual one.
