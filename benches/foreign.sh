@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A manifest of many stages that write configuration files, run by upstream's engine with upstream's modules, by ours
-# with the same modules (`--libdir`), and by ours with its own: in turn in each round, from nothing to the exported tree.
-# The three trees have to be equal. Prints the wall times, and for ours the part of upstream's in each round.
+# with the same modules (`--libdir`), and by ours with its own, from nothing to the exported tree: in turn each round,
+# another first each time, after a round that is not counted; all in one mount namespace. The three trees have to be
+# equal. Prints the wall times, and for ours the part of upstream's in each round.
 #
 #   OSBUILD_UPSTREAM=CHECKOUT benches/foreign.sh [STAGES] [ROUNDS]        (root)
 #
@@ -67,17 +68,31 @@ spread() { # of numbers, one a line: the middle, the least and the greatest
 	sort -n "$1" | awk '{ v[NR] = $1 } END { printf "%.3f (%.3f to %.3f)\n", v[int((NR + 1) / 2)], v[1], v[NR] }'
 }
 
-for ((round = 1; round <= rounds; round++)); do
-	theirs=$(PYTHONPATH=$checkout milliseconds upstream unshare --mount --propagation private -- \
-		"$python" -P -m osbuild --libdir "$checkout")
-	foreign=$(milliseconds foreign "$osbuild" --libdir "$checkout")
-	native=$(milliseconds native "$osbuild")
+run() { # KIND: prints its wall time
+	case $1 in
+	upstream) PYTHONPATH=$checkout milliseconds upstream "$python" -P -m osbuild --libdir "$checkout" ;;
+	foreign) milliseconds foreign "$osbuild" --libdir "$checkout" ;;
+	native) milliseconds native "$osbuild" ;;
+	esac
+}
+
+kinds=(upstream foreign native)
+declare -A time
+for ((round = 0; round <= rounds; round++)); do # round 0 fills the caches of the system, and is not counted
+	for ((turn = 0; turn < 3; turn++)); do
+		kind=${kinds[(round + turn) % 3]}
+		time[$kind]=$(run "$kind")
+	done
 	for kind in foreign native; do
 		diff <(listing upstream) <(listing "$kind") || { echo "the tree of $kind is another" >&2; exit 1; }
 	done
-	echo "round $round: upstream $theirs ms, ours with its modules $foreign ms, ours $native ms"
-	ratio "$foreign" "$theirs" >>foreign.ratios
-	ratio "$native" "$theirs" >>native.ratios
+	label="round $round"
+	((round > 0)) || label="warm-up"
+	echo "$label: upstream ${time[upstream]} ms, ours with its modules ${time[foreign]} ms, ours ${time[native]} ms"
+	if ((round > 0)); then
+		ratio "${time[foreign]}" "${time[upstream]}" >>foreign.ratios
+		ratio "${time[native]}" "${time[upstream]}" >>native.ratios
+	fi
 done
 echo "$stages stages, upstream's modules, of upstream's time: $(spread foreign.ratios), goal 0.400"
 echo "$stages stages, our modules, of upstream's time:        $(spread native.ratios), goal 0.067"
