@@ -12,7 +12,7 @@ use osbuild_manifest::runner::{self, Runner};
 use osbuild_manifest::schema::Schema;
 use osbuild_sandbox::CapabilitySet;
 
-use crate::host_runner::host_runner;
+use crate::host_runner::{host_runner, similar_runners};
 use crate::module_library::{Found, ModuleLibrary};
 
 pub use crate::module_library::MetadataProblem;
@@ -198,22 +198,19 @@ impl ModuleIndex for ModuleCatalog {
     }
 
     fn runner(&self, requested: &str) -> Result<Runner> {
-        let of_library = self.library.as_ref().map(ModuleLibrary::runners);
-        let of_library = of_library.unwrap_or_default().iter().map(String::as_str);
-        let file_name =
-            runner::select(requested, of_library).or_else(|| select_built_in(requested));
-        let file_name = match file_name {
-            Some(file_name) => file_name,
+        let file_name = match self.find_runner(requested) {
+            Some(file_name) => file_name.to_owned(),
             // Every built-in runner is the one program; a distribution that nobody listed gets it as well. Whoever
             // asks by name for a runner of a library directory wants that one.
-            None if self.library.is_none() || requested == host_runner(Path::new("/"))? => {
-                FALLBACK_RUNNER
-            }
-            None => bail!("No suitable runner for {requested}"),
+            None => match self.stand_in_for_host(requested)? {
+                Some(file_name) => file_name,
+                None if self.library.is_none() => FALLBACK_RUNNER.to_owned(),
+                None => bail!("No suitable runner for {requested}"),
+            },
         };
         Ok(Runner {
             requested: requested.to_owned(),
-            file_name: file_name.to_owned(),
+            file_name,
         })
     }
 
@@ -233,6 +230,36 @@ impl ModuleIndex for ModuleCatalog {
             .as_ref()
             .filter(|_| self.first == Precedence::Library);
         library?.manifest_schema(version)
+    }
+}
+
+impl ModuleCatalog {
+    /// Gives the runner that serves this machine's system if `requested` is its own and nobody has made that one: that
+    /// of a system it says it is like, or one for any.
+    ///
+    /// # Errors
+    /// What the machine says of its system can not be read.
+    pub fn stand_in_for_host(&self, requested: &str) -> Result<Option<String>> {
+        let host = Path::new("/");
+        if self.find_runner(requested).is_some() || requested != host_runner(host)? {
+            return Ok(None);
+        }
+        Ok(Some(
+            self.nearest_runner(&similar_runners(host)?).to_owned(),
+        ))
+    }
+
+    fn nearest_runner(&self, similar: &[String]) -> &str {
+        let mut similar = similar.iter();
+        let nearest = similar.find_map(|name| self.find_runner(name));
+        nearest.unwrap_or(FALLBACK_RUNNER)
+    }
+
+    /// Finds the runner for a name, in the library or built in.
+    fn find_runner(&self, requested: &str) -> Option<&str> {
+        let of_library = self.library.as_ref().map(ModuleLibrary::runners);
+        let of_library = of_library.unwrap_or_default().iter().map(String::as_str);
+        runner::select(requested, of_library).or_else(|| select_built_in(requested))
     }
 }
 
@@ -433,6 +460,39 @@ mod tests {
         );
         let without = ModuleCatalog::built_in().runner("com.example.other");
         assert_eq!(without.unwrap().file_name, FALLBACK_RUNNER);
+    }
+
+    #[test]
+    fn a_system_without_a_runner_gets_that_of_the_nearest() {
+        let nearest = |catalog: &ModuleCatalog, similar: &[&str]| {
+            let similar: Vec<String> = similar.iter().map(|name| (*name).to_owned()).collect();
+            catalog.nearest_runner(&similar).to_owned()
+        };
+        let built_in = ModuleCatalog::built_in();
+        for (similar, expected) in [
+            (
+                &["org.osbuild.rhel93", "org.osbuild.fedora93"][..],
+                "org.osbuild.rhel82",
+            ),
+            // Its versions are not those of the first.
+            (
+                &["org.osbuild.ubuntu21", "org.osbuild.debian21"],
+                "org.osbuild.debian",
+            ),
+            (&["org.osbuild.unheard-of"], FALLBACK_RUNNER),
+            (&[], FALLBACK_RUNNER),
+        ] {
+            assert_eq!(nearest(&built_in, similar), expected);
+        }
+        let library = library(&[("runners/org.osbuild.rhel90", "")]);
+        assert_eq!(
+            nearest(&open(&library), &["org.osbuild.rhel93"]),
+            "org.osbuild.rhel90"
+        );
+        assert_eq!(
+            built_in.stand_in_for_host("com.example.other").unwrap(),
+            None
+        );
     }
 
     #[test]

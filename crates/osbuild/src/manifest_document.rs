@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow};
 use osbuild_engine::host_runner::host_runner;
 use osbuild_engine::module_catalog::ModuleCatalog;
 use osbuild_manifest::document::{Document, PathElement, Position, parse};
-use osbuild_manifest::manifest::{Manifest, Version};
+use osbuild_manifest::manifest::{Manifest, Pipeline, Version};
 use osbuild_manifest::resolve::resolve;
 use osbuild_manifest::validate::ValidationError;
 use osbuild_manifest::value::Value;
@@ -102,6 +102,16 @@ impl ManifestDocument {
         })?;
         for warning in &manifest.warnings {
             tell::note(&format!("warning: {}", warning.message));
+        }
+        if let Some(stand_in) = catalog.stand_in_for_host(&runner)? {
+            let is_of_host = |pipeline: &Pipeline| {
+                pipeline.build.is_none() && pipeline.runner.requested == stand_in
+            };
+            if manifest.pipelines.iter().any(is_of_host) {
+                tell::note(&format!(
+                    "note: there is no runner `{runner}` for this machine's system: `{stand_in}` is used"
+                ));
+            }
         }
         Ok(manifest)
     }

@@ -65,6 +65,38 @@ fn a_machine_without_bubblewrap_is_told_its_package() {
     );
 }
 
+#[test]
+fn a_system_that_nobody_listed_gets_the_runner_of_the_nearest() {
+    needs![root, tool("unshare")];
+    in_private_mounts(
+        "missing_means::a_system_that_nobody_listed_gets_the_runner_of_the_nearest",
+        || {
+            // Not in the workplace: nothing of that may be mounted.
+            let system = tempfile::NamedTempFile::new().unwrap();
+            fs_err::write(
+                system.path(),
+                "ID=rocky\nVERSION_ID=\"9.3\"\nID_LIKE=\"rhel centos fedora\"\n",
+            )
+            .unwrap();
+            let shown = Command::new("mount")
+                .arg("--bind")
+                .arg(system.path())
+                .arg("/etc/os-release")
+                .status();
+            assert!(shown.unwrap().success());
+            let workplace = Workplace::new();
+            workplace.write("image.json", manifests::small());
+            let ran = workplace.run(workplace.build_command("image.json"));
+            assert_eq!(ran.code, 0, "{}", ran.stderr);
+            assert_eq!(
+                ran.stderr,
+                "note: there is no runner `org.osbuild.rocky93` for this machine's system: `org.osbuild.rhel82` is \
+                 used\n"
+            );
+        },
+    );
+}
+
 /// The build root is a tree with nothing in it but a folder.
 #[test]
 fn a_build_root_without_a_program_is_told_the_package() {
