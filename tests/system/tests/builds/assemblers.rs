@@ -63,6 +63,18 @@ fn script(workplace: &Workplace, script: &str) -> String {
     stdout
 }
 
+#[test]
+fn the_sample_of_a_bare_file_system_is_one() {
+    needs![root, tool("mkfs.ext4"), tool("e2fsck"), tool("debugfs")];
+    let workplace = Workplace::new();
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../../samples/rawfs.json");
+    workplace.write("image.json", fs_err::read(sample).unwrap());
+    let ran = workplace.run(workplace.build_command("image.json"));
+    assert_eq!(ran, Ran::silent());
+    let look = "e2fsck -fn out/image.raw >&2; debugfs -R 'cat /etc/hostname' out/image.raw";
+    assert_eq!(script(&workplace, look), "rawfs\n");
+}
+
 /// A script that fails unless a part of an image holds a part of the tree: content, modes, owners, times, links.
 fn same_as_tree(
     (image, kind): (&str, &str),
