@@ -1,5 +1,6 @@
 //! What came of a build.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -133,8 +134,10 @@ pub struct StageOutcome {
     pub success: bool,
     /// How it ended.
     pub ending: Ending,
-    /// What it wrote, both streams; the beginning is left out when it is longer than [`MAXIMUM_OUTPUT`].
+    /// What it wrote, both streams; of more than [`MAXIMUM_OUTPUT`] bytes the end.
     pub output: String,
+    /// Bytes that it wrote before that.
+    pub earlier_output: u64,
     /// What it reported on the socket of a foreign module: `{"type": "exception", "data": {"type", "value",
     /// "traceback"}}`; upstream passes it on as it came.
     pub error: Option<serde_json::Value>,
@@ -150,6 +153,34 @@ pub struct StageOutcome {
 
 /// Bytes of a stage's output that are kept in memory; the log on disk has all of it.
 pub const MAXIMUM_OUTPUT: usize = 1024 * 1024;
+
+/// Bytes of a log that are read again, for documents that have a stage's whole output.
+const MAXIMUM_WHOLE_OUTPUT: u64 = 16 * 1024 * 1024;
+
+impl StageOutcome {
+    /// Gives all that the stage wrote, from its log if need be. Of more than 16 MiB it is the end, after a line that says
+    /// how much is missing: whoever reads it has it in memory several times.
+    pub fn whole_output(&self) -> Cow<'_, str> {
+        if self.earlier_output == 0 {
+            return Cow::Borrowed(&self.output);
+        }
+        let written = self.earlier_output + self.output.len() as u64;
+        if written <= MAXIMUM_WHOLE_OUTPUT {
+            match fs_err::read(&self.log) {
+                // On a full disk a log has less.
+                Ok(bytes) if bytes.len() as u64 > self.earlier_output => {
+                    return Cow::Owned(String::from_utf8_lossy(&bytes).into_owned());
+                }
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "reading a stage's log"),
+            }
+        }
+        Cow::Owned(format!(
+            "[...{} bytes hidden...]\n{}",
+            self.earlier_output, self.output
+        ))
+    }
+}
 
 /// How a stage ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

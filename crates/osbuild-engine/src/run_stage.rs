@@ -118,13 +118,15 @@ pub(crate) fn run_stage(
         events.send(service_log(run, line));
     }
     let path = log.path().to_owned();
+    let (output, earlier_output) = log.into_text();
     let outcome = Arc::new(StageOutcome {
         stage: run.stage_index,
         id: run.stage.id.clone(),
         name: run.stage.name.clone(),
         success,
         ending,
-        output: log.into_text(),
+        output,
+        earlier_output,
         error: error.map(|error| error.to_serde()),
         metadata,
         duration: start.elapsed(),

@@ -407,7 +407,8 @@ fn make_monitor(
 fn shorten_outputs(outcome: &mut Outcome) {
     let stages = outcome.pipelines.values_mut();
     for stage in stages.flat_map(|pipeline| &mut pipeline.stages) {
-        let output = shortened(&stage.output).into_owned();
-        Arc::make_mut(stage).output = output;
+        let output = shortened(&stage.whole_output()).into_owned();
+        let stage = Arc::make_mut(stage);
+        (stage.output, stage.earlier_output) = (output, 0);
     }
 }

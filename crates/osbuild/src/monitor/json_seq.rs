@@ -268,7 +268,10 @@ fn stage_result(outcome: &StageOutcome) -> Value {
         ("name", Value::from(outcome.name.as_str())),
         ("id", Value::from(outcome.id.as_str())),
         ("success", Value::from(outcome.success)),
-        ("output", Value::from(shortened(&outcome.output).as_ref())),
+        (
+            "output",
+            Value::from(shortened(&outcome.whole_output()).as_ref()),
+        ),
         ("error", Value::from_serde(&stage_error(outcome))),
     ])
 }

@@ -189,6 +189,7 @@ mod tests {
             metadata: None,
             duration: Duration::from_millis(250),
             free_bytes: None,
+            earlier_output: 0,
             log: PathBuf::new(),
         };
         let paper = TestPaper::default();

@@ -69,7 +69,7 @@ fn stage_result(pipeline: &PipelineOutcome, stage: &StageOutcome) -> Value {
         "type": stage.name,
         "success": stage.success,
         "error": stage_error(stage),
-        "output": stage.output,
+        "output": stage.whole_output(),
         "metadata": metadata,
     })
 }

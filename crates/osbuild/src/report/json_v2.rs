@@ -72,7 +72,7 @@ fn error(manifest: &Manifest, outcome: &Outcome) -> Value {
                 "stage": {
                     "id": stage.id.as_str(),
                     "type": stage.name,
-                    "output": stage.output,
+                    "output": stage.whole_output(),
                     "error": stage_error(stage),
                 },
             },
@@ -140,7 +140,7 @@ fn log_entry(stage: &Arc<StageOutcome>) -> Value {
     let mut entry = Map::new();
     entry.insert("id".into(), stage.id.as_str().into());
     entry.insert("type".into(), stage.name.as_str().into());
-    entry.insert("output".into(), stage.output.as_str().into());
+    entry.insert("output".into(), stage.whole_output().into_owned().into());
     if !stage.success {
         entry.insert("success".into(), false.into());
         let error = stage_error(stage);

@@ -282,18 +282,29 @@ fn a_stage_that_does_not_end_well_is_told_and_leaves_nothing() {
 }
 
 #[test]
-fn a_megabyte_of_output_is_no_trouble() {
+fn megabytes_of_output_are_no_trouble() {
     needs![root];
-    let workplace = workplace(&[("talk", "head -c 1000000 /dev/zero | tr '\\0' x")]);
-    let (ran, _) = build(&workplace, &json!([{"type": "com.example.talk"}]), &[]);
+    let talk = "echo begin; head -c 3000000 /dev/zero | tr '\\0' x";
+    let much = "head -c 20000000 /dev/zero | tr '\\0' y; exit 1";
+    let workplace = workplace(&[("talk", talk), ("much", much)]);
+    let (ran, result) = build(&workplace, &json!([{"type": "com.example.talk"}]), &[]);
     assert_eq!(ran.code, 0);
+    let output = result["log"]["tree"][0]["output"].as_str().unwrap();
+    assert!(output.starts_with("begin\nxxx"));
+    assert_eq!(output.len(), 3_000_006);
     let run = fs::read_dir(workplace.path("store/logs")).unwrap().next();
     let log = run
         .unwrap()
         .unwrap()
         .path()
         .join("tree/001-com.example.talk.log");
-    assert_eq!(fs::metadata(log).unwrap().len(), 1_000_000);
+    assert_eq!(fs::metadata(log).unwrap().len(), 3_000_006);
+
+    let (ran, result) = build(&workplace, &json!([{"type": "com.example.much"}]), &[]);
+    assert_eq!(ran.code, 1);
+    let output = result["log"]["tree"][0]["output"].as_str().unwrap();
+    let missing = 20_000_000 - (1 << 20);
+    assert!(output.starts_with(&format!("[...{missing} bytes hidden...]\nyyy")));
 }
 
 /// A stage that sends something to the socket `osbuild`.

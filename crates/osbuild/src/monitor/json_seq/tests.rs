@@ -110,6 +110,7 @@ fn finished(manifest: &Manifest, pipeline: usize, stage: usize, output: &str) ->
         metadata: success.then(|| json!({"left": 1})),
         duration: Duration::from_millis(250),
         free_bytes: None,
+        earlier_output: 0,
         log: PathBuf::new(),
     };
     Event::StageFinished {

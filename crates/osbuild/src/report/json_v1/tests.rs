@@ -37,6 +37,7 @@ fn ran_stages(manifest: &Manifest, pipeline: usize, successes: &[bool]) -> Pipel
             metadata: Some(json!({"left": pipeline})),
             duration: Duration::ZERO,
             free_bytes: None,
+            earlier_output: 0,
             log: PathBuf::new(),
         })
     };
