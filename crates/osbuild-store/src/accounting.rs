@@ -1,18 +1,20 @@
 //! Keeps the objects of a store within its limit.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 use fs_err::{File, OpenOptions};
 use osbuild_sandbox::file_lock;
+use rustix::io::Errno;
 
 use crate::entry_lock::{self, Lock};
 use crate::object::ObjectInfo;
 use crate::remove_tree::remove_tree;
 use crate::size::MaximumSize;
-use crate::steps;
 use crate::temporary::unique_name;
+use crate::{digests, staging, steps};
 
 /// The folder of trees that were asked for.
 pub(crate) const OBJECTS: &str = "objects";
@@ -20,6 +22,20 @@ pub(crate) const OBJECTS: &str = "objects";
 pub(crate) const STEPS: &str = "steps";
 /// The file that keeps an object or step from being removed.
 pub(crate) const PIN: &str = "pinned";
+/// The folder of trees in the making, and of those on their way out.
+pub(crate) const STAGE: &str = "stage";
+/// How the name of a file begins that is not whole yet.
+const UNFINISHED: &str = ".new-";
+/// What an object or step can have in it beside its lock.
+const PARTS: [&str; 7] = [
+    "data",
+    "layers",
+    "object.info",
+    digests::FILE,
+    steps::STEP_INFO,
+    steps::KEY_PARTS,
+    PIN,
+];
 
 /// Books `bytes` for a new object, removing old ones if need be; tells whether there is room.
 pub(crate) fn reserve(store: &Path, limit: MaximumSize, bytes: u64) -> Result<bool> {
@@ -173,22 +189,76 @@ pub(crate) fn is_pinned(path: &Path) -> bool {
 }
 
 /// Removes an object and gives the bytes it took; none if someone uses it.
+///
+/// Its name is free at once: what is left of a removal that is killed is in `stage`, in nobody's way.
 pub(crate) fn remove_object(store: &Path, object: &Path) -> Result<Option<u64>> {
     let Some(_lock) = entry_lock::try_lock(&object.join("object.lock"), Lock::Exclusive)? else {
         return Ok(None);
     };
     let size = ObjectInfo::read(object)?.map_or(0, |info| info.size);
-    // First, so that a half-removed object is never taken for a whole one.
-    remove_tree(&object.join("object.info"))?;
-    remove_tree(object)?;
+    let aside = staging::new_place(&store.join(STAGE))?;
+    let place = match rustix::fs::rename(object, &aside) {
+        Ok(()) => aside,
+        // Only what is left by a killed removal can be taken for an object then, and it says that it is none.
+        Err(Errno::XDEV) => {
+            remove_tree(&object.join("object.info"))?;
+            object.to_owned()
+        }
+        Err(error) => {
+            return Err(error).with_context(|| format!("moving {} aside", object.display()));
+        }
+    };
     release(store, size)?;
+    remove_tree(&place)?;
     Ok(Some(size))
+}
+
+/// Mends what a kill in the middle of a change leaves: half-removed entries, half-written files, bytes that are booked
+/// for nothing. Nobody else may have the store open.
+pub(crate) fn mend(store: &Path) -> Result<()> {
+    for entry in fs_err::read_dir(store)? {
+        let entry = entry?;
+        if entry
+            .file_name()
+            .as_bytes()
+            .starts_with(UNFINISHED.as_bytes())
+        {
+            remove_tree(&entry.path())?;
+        }
+    }
+    for path in entries(store)? {
+        if is_remnant(&path)? {
+            tracing::debug!(path = %path.display(), "removing what a killed removal left");
+            remove_tree(&path)?;
+        }
+    }
+    // Bytes are booked before a tree leaves `stage` and given back after it came there: whoever was killed in between
+    // left it there.
+    if fs_err::read_dir(store.join(STAGE))?.next().is_some() {
+        let size = recount(store)?;
+        change(store, |_| Some(size))?;
+    }
+    Ok(())
+}
+
+/// Tells whether an entry has lost its lock file, and with it the name of an object, and holds nothing but parts of one.
+fn is_remnant(path: &Path) -> Result<bool> {
+    if path.join("object.lock").symlink_metadata().is_ok() || !path.is_dir() {
+        return Ok(false);
+    }
+    for part in fs_err::read_dir(path)? {
+        let part = part?;
+        if !PARTS.iter().any(|known| part.file_name() == *known) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Puts a file in place as a whole: readers see the old one or the new one.
 pub fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
-    let temporary = directory.join(format!(".new-{}", unique_name()?));
+    let temporary = directory.join(format!("{UNFINISHED}{}", unique_name()?));
     let result = fs_err::write(&temporary, content)
         .and_then(|()| fs_err::rename(&temporary, path))
         .with_context(|| format!("writing {}", path.display()));

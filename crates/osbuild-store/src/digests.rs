@@ -18,7 +18,7 @@ use crate::entry_lock;
 use crate::walk::{Entry, walk};
 
 /// The file of the lines.
-const FILE: &str = "digests";
+pub(crate) const FILE: &str = "digests";
 /// The folders of an entry whose content counts.
 const FOLDERS: [&str; 2] = ["data/tree", "layers"];
 /// The piece of a file to read at a time.

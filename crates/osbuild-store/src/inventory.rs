@@ -238,8 +238,15 @@ impl Store {
     }
 
     /// Keeps an entry, and what it stands on, until it is unpinned.
+    ///
+    /// # Errors
+    /// It is being removed, or was since it was listed.
     pub fn pin(&self, entry: &CacheEntry) -> Result<()> {
-        fs::write(self.path_of(entry).join(PIN), "")?;
+        let path = self.path_of(entry);
+        let Some(_lock) = entry_lock::try_lock(&path.join("object.lock"), Lock::Shared)? else {
+            bail!("{} is gone: another program has removed it", entry.name);
+        };
+        fs::write(path.join(PIN), "")?;
         Ok(())
     }
 

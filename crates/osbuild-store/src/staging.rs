@@ -22,7 +22,7 @@ impl Staging {
     /// Makes one with nothing in it but its lock.
     pub(crate) fn create(stages: &Path) -> Result<Self> {
         loop {
-            let path = stages.join(format!("uuid-{}", unique_name()?));
+            let path = new_place(stages)?;
             mkdirat(CWD, &path, Mode::RWXU)
                 .with_context(|| format!("making directory {}", path.display()))?;
             if let Some(lock) = entry_lock::create_locked(&path.join("object.lock"))? {
@@ -58,6 +58,11 @@ impl Drop for Staging {
             tracing::warn!(path = %self.path.display(), "removing an unfinished tree failed: {error:#}");
         }
     }
+}
+
+/// Gives a path in `stages` that nobody has used before.
+pub(crate) fn new_place(stages: &Path) -> Result<PathBuf> {
+    Ok(stages.join(format!("uuid-{}", unique_name()?)))
 }
 
 /// Removes what killed builds left in `stages`; with `is_alone`, also what never got its lock.

@@ -8,14 +8,14 @@ use fs_err::{File, OpenOptions};
 use osbuild_sandbox::file_lock;
 use osbuild_sandbox::mount::has_private_mounts;
 
-use crate::accounting::{OBJECTS, STEPS, remove_object, replace_file};
+use crate::accounting::{OBJECTS, STAGE, STEPS, remove_object, replace_file};
 use crate::object::{Object, ObjectInfo, lock_trusted, open_chain};
 use crate::recognize::refuse_foreign;
 use crate::size::MaximumSize;
 use crate::snapshot::Snapshotter;
 use crate::temporary::TemporaryDirectory;
 use crate::tree_builder::{TreeBuilder, check_id};
-use crate::{cache_info, staging, steps, temporary};
+use crate::{accounting, cache_info, staging, steps, temporary};
 
 const CACHE_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# This is a cache directory tag created by osbuild (see https://bford.info/cachedir/)\n";
 
@@ -90,7 +90,10 @@ impl Store {
         let is_alone = file_lock::try_lock_exclusive(&lock)?;
         let maximum_size = cache_info::settle(&root, options.maximum_size)?;
         temporary::remove_stale(&root.join("tmp"), is_alone)?;
-        staging::remove_stale(&root.join("stage"), is_alone)?;
+        if is_alone {
+            accounting::mend(&root)?;
+        }
+        staging::remove_stale(&root.join(STAGE), is_alone)?;
         file_lock::lock_shared(&lock)?;
         Self::assemble(root, lock, maximum_size, options)
     }
@@ -280,7 +283,7 @@ impl Store {
     }
 
     pub(crate) fn stages_dir(&self) -> PathBuf {
-        self.shared.root.join("stage")
+        self.shared.root.join(STAGE)
     }
 
     pub(crate) fn boot_id(&self) -> &str {
@@ -307,7 +310,7 @@ impl Store {
 }
 
 fn make_layout(root: &Path) -> Result<()> {
-    for directory in [OBJECTS, "stage", "sources", "logs", "tmp", STEPS] {
+    for directory in [OBJECTS, STAGE, "sources", "logs", "tmp", STEPS] {
         fs_err::create_dir_all(root.join(directory))?;
     }
     for (name, content) in [("CACHEDIR.TAG", CACHE_TAG), ("cache.size", "0")] {

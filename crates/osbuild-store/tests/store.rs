@@ -329,6 +329,36 @@ fn what_killed_builds_left_is_removed_and_what_is_in_use_is_not() {
 }
 
 #[test]
+fn what_is_left_of_a_killed_removal_is_in_nobodys_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    drop(tree_with(&store, "file", 5000).commit(ID).unwrap());
+    let (object, size) = (store.root().join("objects").join(ID), booked(&store));
+    // As upstream leaves it, and with a file that is nobody's part of an object.
+    fs_err::remove_file(object.join("object.lock")).unwrap();
+    fs_err::remove_file(object.join("object.info")).unwrap();
+    let foreign = store.root().join("objects/notes");
+    fs_err::create_dir_all(foreign.join("mine")).unwrap();
+    // As ours leaves it, before its bytes were given back.
+    fs_err::create_dir_all(store.root().join("stage/uuid-gone/data")).unwrap();
+    fs_err::write(store.root().join("stage/uuid-gone/object.lock"), "").unwrap();
+    fs_err::write(store.root().join(".new-0123"), "half").unwrap();
+
+    drop(open(&directory));
+    assert!(object.exists(), "someone else has the store open");
+    fs_err::create_dir_all(store.root().join("stage/uuid-gone/data")).unwrap();
+    drop(store);
+    let store = open(&directory);
+    assert!(!object.exists() && foreign.join("mine").exists());
+    assert!(names(&store.root().join("stage")).is_empty());
+    assert!(!store.root().join(".new-0123").exists());
+    assert_eq!(booked(&store), 0);
+    drop(tree_with(&store, "file", 5000).commit(ID).unwrap());
+    assert_eq!(booked(&store), size);
+    assert!(store.contains(ID));
+}
+
+#[test]
 fn what_can_not_be_a_store_is_said_plainly() {
     let directory = tempfile::tempdir().unwrap();
     let fails = |path: &Path| {
