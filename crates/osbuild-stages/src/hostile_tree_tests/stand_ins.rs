@@ -26,6 +26,7 @@ pub(super) fn stand_ins(stage: &str) -> &'static [&'static str] {
         "org.osbuild.dnf4.mark" => &["dnf-3", "rpm"],
         "org.osbuild.experimental.ostree.config"
         | "org.osbuild.ostree.config"
+        | "org.osbuild.ostree.init"
         | "org.osbuild.ostree.init-fs"
         | "org.osbuild.ostree.os-init"
         | "org.osbuild.ostree.remotes"
@@ -64,7 +65,11 @@ pub(super) fn script(program: &str) -> &'static str {
         "grub2-mkimage" => r#"while [ "$1" != --output ]; do shift; done; printf %01024d 0 >"$2""#,
         "ostree" => {
             r#"for word; do case $word in
-                --repo=*) echo x >>"${word#--repo=}/config";;
+                --mode=*) is_new=yes;;
+                --repo=*)
+                    repo="${word#--repo=}"
+                    [ -z "$is_new" ] || mkdir -p "$repo/objects" "$repo/tmp/cache"
+                    echo x >>"$repo/config";;
                 --sysroot=*)
                     cd "${word#--sysroot=}" && mkdir -p boot/loader ostree/repo/tmp ostree/deploy/x/var/lib
                     for file in boot/x ostree/repo/config ostree/repo/tmp/x; do
