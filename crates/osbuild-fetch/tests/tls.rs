@@ -11,46 +11,10 @@ use osbuild_fetch::{
     Algorithm, ClientCertificate, FetchError, FetchOptions, FetchRequest, Fetched, Hasher, Proxy,
     ServerVerification, fetch_all,
 };
+use osbuild_testing::certificates::make_certificates;
 use osbuild_testing::needs;
 
 const CONTENT: &[u8] = b"behind TLS";
-
-fn openssl(directory: &Path, arguments: &str) {
-    let output = Command::new("openssl")
-        .args(arguments.split(' '))
-        .current_dir(directory)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "openssl {arguments}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
-
-/// An authority, and certificates for a server and a client.
-fn make_certificates(directory: &Path) {
-    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
-    openssl(
-        directory,
-        &format!("req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=ca -days 2"),
-    );
-    let extensions = "subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n";
-    fs_err::write(directory.join("extensions"), extensions).unwrap();
-    for name in ["server", "client"] {
-        openssl(
-            directory,
-            &format!("req {key} -keyout {name}.key -out {name}.csr -subj /CN={name}"),
-        );
-        openssl(
-            directory,
-            &format!(
-                "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
-                 -extfile extensions -out {name}.pem"
-            ),
-        );
-    }
-}
 
 /// An HTTPS server that shows the files of its directory.
 struct TlsServer {
@@ -105,7 +69,7 @@ fn fetch(request: FetchRequest) -> Result<Fetched, FetchError> {
 
 fn certificates() -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
-    make_certificates(directory.path());
+    make_certificates(directory.path()).unwrap();
     fs_err::write(directory.path().join("file"), CONTENT).unwrap();
     let path = directory.path().to_owned();
     (directory, path)

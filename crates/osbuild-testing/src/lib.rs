@@ -4,6 +4,7 @@
 
 pub mod access_watch;
 pub mod boot;
+pub mod certificates;
 pub mod deb_repository;
 pub mod needs;
 pub mod private_mounts;
