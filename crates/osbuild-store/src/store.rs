@@ -80,7 +80,7 @@ impl Store {
             bail!("it is a file and not a directory: delete it, or name another with --cache");
         }
         refuse_foreign(&root)?;
-        make_layout(&root)?;
+        fs_err::create_dir_all(&root)?;
         let lock = OpenOptions::new()
             .read(true)
             .write(true)
@@ -88,13 +88,20 @@ impl Store {
             .truncate(false)
             .open(root.join("cache.lock"))?;
         let is_alone = file_lock::try_lock_exclusive(&lock)?;
+        if !is_alone {
+            // Whoever is alone now may be mending, and takes for left over what is not whole yet.
+            file_lock::lock_shared(&lock)?;
+        }
+        make_layout(&root)?;
         let maximum_size = cache_info::settle(&root, options.maximum_size)?;
         temporary::remove_stale(&root.join("tmp"), is_alone)?;
         if is_alone {
             accounting::mend(&root)?;
         }
         staging::remove_stale(&root.join(STAGE), is_alone)?;
-        file_lock::lock_shared(&lock)?;
+        if is_alone {
+            file_lock::lock_shared(&lock)?;
+        }
         Self::assemble(root, lock, maximum_size, options)
     }
 
