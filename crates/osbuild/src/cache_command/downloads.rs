@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use fs_err as fs;
-use osbuild_fetch::{Checksum, Hasher};
+use osbuild_fetch::{Checksum, FetchOptions, FetchRequest, Hasher, fetch_all, quote_path};
 use osbuild_manifest::value::Value;
 use osbuild_store::{Ownership, Store, StoreOptions, Top, export as copy_tree};
 
@@ -65,31 +66,91 @@ fn checksum(path: &Path, like: &Checksum) -> Result<Checksum> {
     }
 }
 
-/// Copies downloads to another store.
+/// Copies downloads to another store. What stands under its name there is whole and has its checksum, whenever this ends.
 pub(super) fn export(store: &Store, arguments: &ExportArguments) -> Result<()> {
-    let target = Store::open(&arguments.directory, &StoreOptions::default())?;
-    if arguments.manifests.is_empty() {
-        return copy_tree(
-            &store.downloads_dir(),
-            &target.downloads_dir(),
-            Ownership::Preserve,
-            Top::OfTree,
+    let from = fs::canonicalize(store.downloads_dir().join(FILES));
+    let names = if arguments.manifests.is_empty() {
+        let names = from.as_deref().map_or_else(|_| Ok(Vec::new()), names_in)?;
+        let is_file = |name: &String| name.parse::<Checksum>().is_ok();
+        names.into_iter().filter(is_file).collect()
+    } else {
+        items(&arguments.manifests)?
+    };
+    let from = from.unwrap_or_default();
+    for name in &names {
+        ensure!(
+            from.join(name).is_file(),
+            "{name} is not in the store: build the manifest once, or run `osbuild` on it without --export"
         );
     }
-    let (from, to) = (
-        store.downloads_dir().join(FILES),
-        target.downloads_dir().join(FILES),
-    );
-    fs::create_dir_all(&to)?;
-    for item in items(&arguments.manifests)? {
-        let file = from.join(&item);
-        ensure!(
-            file.is_file(),
-            "{item} is not in the store: build the manifest once, or run `osbuild` on it without --export"
-        );
-        fs::copy(file, to.join(item))?;
+    let target = Store::open(&arguments.directory, &StoreOptions::default())?;
+    export_files(&from, &names, &target.downloads_dir().join(FILES))?;
+    if arguments.manifests.is_empty() {
+        export_other_kinds(&store.downloads_dir(), &target.downloads_dir())?;
     }
     Ok(())
+}
+
+/// Copies files as if they were fetched: checked on the way, and without a name before that.
+fn export_files(from: &Path, names: &BTreeSet<String>, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    let requests = names.iter().map(|name| {
+        let path = from.join(name);
+        let path = path
+            .to_str()
+            .with_context(|| format!("{} is not UTF-8", path.display()))?;
+        Ok(FetchRequest::new(
+            quote_path(&format!("file://{path}")),
+            name.parse()?,
+        ))
+    });
+    let requests: Vec<_> = requests.collect::<Result<_>>()?;
+    let cancel = AtomicBool::new(false);
+    let fetched = fetch_all(&requests, to, &FetchOptions::default(), &cancel, &|_| {});
+    for (name, fetched) in names.iter().zip(fetched) {
+        fetched.with_context(|| {
+            format!("copying {name} (`osbuild cache verify` removes what is damaged)")
+        })?;
+    }
+    Ok(())
+}
+
+/// Copies what modules of other projects keep in ways of their own: a file or directory for each name.
+fn export_other_kinds(from: &Path, to: &Path) -> Result<()> {
+    for kind in names_in(from)? {
+        if kind == FILES || !from.join(&kind).is_dir() {
+            continue;
+        }
+        let to = to.join(&kind);
+        fs::create_dir_all(&to)?;
+        for name in names_in(&from.join(&kind))? {
+            // What is not finished yet has such names.
+            if name.starts_with('.') || to.join(&name).symlink_metadata().is_ok() {
+                continue;
+            }
+            let unfinished = tempfile::Builder::new()
+                .prefix(".unfinished-")
+                .tempdir_in(&to)?;
+            let copy = unfinished.path().join(&name);
+            let original = from.join(&kind).join(&name);
+            if original.is_dir() {
+                copy_tree(&original, &copy, Ownership::Preserve, Top::OfTree)?;
+            } else {
+                fs::copy(&original, &copy)?;
+            }
+            fs::rename(&copy, to.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
+/// The names in a directory. Others than UTF-8 are nobody's.
+fn names_in(directory: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        names.extend(entry?.file_name().into_string());
+    }
+    Ok(names)
 }
 
 /// Gives the names of the files that manifests need.

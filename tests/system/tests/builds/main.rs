@@ -18,6 +18,7 @@ mod bad_documents;
 mod bad_mirrors;
 mod bad_packages;
 mod cache;
+mod cache_command;
 mod checkpoints;
 mod exports;
 mod failing_stages;
