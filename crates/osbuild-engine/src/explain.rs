@@ -96,9 +96,9 @@ impl Explanation {
             let reused = reused.filter(|stage| stage.verdict == Verdict::Reused);
             let state = match (count, reused.count()) {
                 (0, _) => "not needed".to_owned(),
-                (count, reused) if count == reused => format!("reused, {count} stages"),
-                (count, 0) => format!("{count} stages to run"),
-                (count, reused) => format!("{reused} stages reused, {} to run", count - reused),
+                (count, reused) if count == reused => format!("reused, {}", stages(count)),
+                (count, 0) => format!("{} to run", stages(count)),
+                (count, reused) => format!("{} reused, {} to run", stages(reused), count - reused),
             };
             writeln!(text, "pipeline {}: {state}", pipeline.name)
                 .expect("writing to a string does not fail");
@@ -115,6 +115,10 @@ impl Explanation {
         }
         text
     }
+}
+
+fn stages(count: usize) -> String {
+    format!("{count} stage{}", if count == 1 { "" } else { "s" })
 }
 
 /// The key of a stage whose result is kept, or was part of the way to one that is.
@@ -601,8 +605,8 @@ mod tests {
         };
         assert_eq!(
             explanation.to_text(),
-            "pipeline build: reused, 1 stages\n\
-             pipeline os: 1 stages reused, 1 to run\n  2 b\n      because\n\
+            "pipeline build: reused, 1 stage\n\
+             pipeline os: 1 stage reused, 1 to run\n  2 b\n      because\n\
              pipeline other: not needed\n"
         );
     }

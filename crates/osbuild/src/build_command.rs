@@ -25,6 +25,7 @@ use crate::command_line::{
 };
 use crate::failure::{Failure, FailureKind, Failures};
 use crate::known_packages::KnownPackages;
+use crate::manifest_command::open_named_catalog;
 use crate::manifest_document::{ManifestDocument, read_text};
 use crate::mistaken_kind::recipe_as_manifest;
 use crate::monitor::{LiveMonitor, LogMonitor, NullMonitor, OneAtATime, Paper, PlainMonitor};
@@ -112,7 +113,7 @@ fn usage_failure(text: &str) -> Failures {
 
 /// Builds a recipe or a manifest.
 fn run(arguments: &BuildArguments) -> Result<(), Failures> {
-    let catalog = ModuleCatalog::built_in();
+    let catalog = open_named_catalog(arguments.libdir.as_deref())?;
     tell_what_is_passed_over(&arguments.store);
     let work = if is_recipe(&arguments.file) {
         work_of_recipe(arguments, &catalog)?
@@ -172,8 +173,12 @@ fn record(
     options: &BuildOptions,
 ) -> Result<BuildRecord, Failures> {
     let keyring = arguments.repository.keyring.as_ref();
+    let library = arguments.libdir.as_ref().map(std::path::absolute);
     let record = BuildRecord::new(BegunBy::Build, &arguments.file, work.text.clone())?;
     Ok(BuildRecord {
+        library: library
+            .transpose()
+            .context("finding the library directory")?,
         mirror: arguments.repository.mirror.clone(),
         keyring: keyring
             .map(std::path::absolute)

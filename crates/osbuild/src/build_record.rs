@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::command_line::RepositoryArguments;
 use crate::failure::Failure;
 use crate::known_packages::KnownPackages;
-use crate::manifest_command::open_catalog;
+use crate::manifest_command::{open_catalog, open_named_catalog};
 use crate::shell_word::shell_word;
 use crate::store_place::default_store;
 
@@ -211,7 +211,7 @@ impl BuildRecord {
     /// Opens the modules that the build began with.
     pub(crate) fn catalog(&self) -> Result<ModuleCatalog> {
         match self.begun_by {
-            BegunBy::Build => Ok(ModuleCatalog::built_in()),
+            BegunBy::Build => open_named_catalog(self.library.as_deref()),
             BegunBy::Manifest => open_catalog(self.library.as_deref()),
         }
     }

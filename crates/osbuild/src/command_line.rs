@@ -225,6 +225,10 @@ pub(crate) struct BuildArguments {
     )]
     pub(crate) store: PathBuf,
 
+    /// Directory of modules to use besides the built-in ones, and instead of those of the same name
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) libdir: Option<PathBuf>,
+
     /// Of a manifest, the pipelines to export; the last one if none is named
     #[arg(long, value_name = "NAME")]
     pub(crate) export: Vec<String>,

@@ -1,6 +1,6 @@
 //! `osbuild explain`: what a build would run, and why.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
@@ -9,11 +9,12 @@ use osbuild_engine::explain::Explanation;
 use osbuild_engine::module_catalog::ModuleCatalog;
 use osbuild_engine::step_cache::StepPolicy;
 use osbuild_manifest::manifest::Manifest;
-use osbuild_store::Store;
+use osbuild_store::{Store, StoreOptions};
 
 use crate::build_command::load_for_build;
 use crate::command_line::RepositoryArguments;
 use crate::failure::{Failure, FailureKind, Failures};
+use crate::manifest_command::open_named_catalog;
 use crate::manifest_document::read_text;
 use crate::recipe_commands::{check_recipe, compile_recipe, is_recipe};
 use crate::store_place::{default_store, tell_what_is_passed_over};
@@ -34,6 +35,10 @@ pub(crate) struct ExplainArguments {
     #[arg(long, visible_alias = "cache", value_name = "DIR", default_value_os_t = default_store())]
     store: PathBuf,
 
+    /// Directory of modules to use besides the built-in ones, and instead of those of the same name
+    #[arg(short, long, value_name = "DIR")]
+    libdir: Option<PathBuf>,
+
     /// Of a manifest, the pipelines that would be exported; the last one if none is named
     #[arg(long, value_name = "NAME")]
     export: Vec<String>,
@@ -49,14 +54,15 @@ pub(crate) struct ExplainArguments {
 /// Explains a build to come, or the last one.
 pub(crate) fn run(arguments: &ExplainArguments) -> Result<(), Failures> {
     tell_what_is_passed_over(&arguments.store);
-    let store = Store::open_to_read(&arguments.store);
     let explanation = match &arguments.file {
-        None => Explanation::of_last_build(&store?)?.ok_or_else(|| {
-            let error = anyhow!("no build in {} has run anything", arguments.store.display());
-            Failure::new(FailureKind::Build, error)
-        })?,
+        None => Explanation::of_last_build(&Store::open_to_read(&arguments.store)?)?.ok_or_else(
+            || {
+                let error = anyhow!("no build in {} has run anything", arguments.store.display());
+                Failure::new(FailureKind::Build, error)
+            },
+        )?,
         Some(file) => {
-            let catalog = ModuleCatalog::built_in();
+            let catalog = open_named_catalog(arguments.libdir.as_deref())?;
             let (manifest, exports) = if is_recipe(file) {
                 of_recipe(file, arguments, &catalog)?
             } else {
@@ -66,15 +72,48 @@ pub(crate) fn run(arguments: &ExplainArguments) -> Result<(), Failures> {
                 from: arguments.cache_from.clone(),
             };
             let program = std::env::current_exe().context("finding this program's own file")?;
-            explain_build(&manifest, &exports, &policy, &program, &store?, &catalog)?
+            let store = StoreToRead::open(&arguments.store)?;
+            explain_build(
+                &manifest,
+                &exports,
+                &policy,
+                &program,
+                &store.store,
+                &catalog,
+            )?
         }
     };
     tell::data(&explanation.to_text());
     Ok(())
 }
 
+/// A store, or an empty one for the time of this command where the first build has yet to make it.
+struct StoreToRead {
+    store: Store,
+    _empty: Option<tempfile::TempDir>,
+}
+
+impl StoreToRead {
+    fn open(place: &Path) -> anyhow::Result<Self> {
+        let is_missing = place
+            .symlink_metadata()
+            .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+        if !is_missing {
+            return Ok(Self {
+                store: Store::open_to_read(place)?,
+                _empty: None,
+            });
+        }
+        let empty = tempfile::Builder::new().prefix("osbuild-").tempdir()?;
+        Ok(Self {
+            store: Store::open(empty.path(), &StoreOptions::default())?,
+            _empty: Some(empty),
+        })
+    }
+}
+
 fn of_recipe(
-    file: &std::path::Path,
+    file: &Path,
     arguments: &ExplainArguments,
     catalog: &ModuleCatalog,
 ) -> Result<(Manifest, Vec<String>), Failures> {
@@ -88,7 +127,7 @@ fn of_recipe(
 }
 
 fn of_manifest(
-    file: &std::path::Path,
+    file: &Path,
     arguments: &ExplainArguments,
     catalog: &ModuleCatalog,
 ) -> Result<(Manifest, Vec<String>), Failures> {

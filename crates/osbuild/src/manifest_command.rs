@@ -259,11 +259,18 @@ fn read_manifest(name: &str) -> Result<ManifestDocument, Failure> {
 pub(crate) fn open_catalog(named: Option<&Path>) -> Result<ModuleCatalog> {
     let usual = Path::new(DEFAULT_LIBRARY);
     match named {
+        None if usual.is_dir() => ModuleCatalog::open_installed(usual),
+        named => open_named_catalog(named),
+    }
+}
+
+/// Opens the library directory that was named, whose modules count before those that are built in.
+pub(crate) fn open_named_catalog(named: Option<&Path>) -> Result<ModuleCatalog> {
+    match named {
         Some(named) => {
             let library = std::path::absolute(named).context("finding the library directory")?;
             ModuleCatalog::open(Some(&library))
         }
-        None if usual.is_dir() => ModuleCatalog::open_installed(usual),
         None => Ok(ModuleCatalog::built_in()),
     }
 }

@@ -61,7 +61,8 @@ fn workplace(stages: &[(&str, &str)]) -> Workplace {
     workplace
 }
 
-fn add_library(workplace: &Workplace, stages: &[(&str, &str)]) {
+/// Makes a library directory of stages, each a script for the shell, and one input.
+pub(crate) fn add_library(workplace: &Workplace, stages: &[(&str, &str)]) {
     for folder in ["stages", "inputs"] {
         fs::create_dir_all(workplace.path("library").join(folder)).unwrap();
     }

@@ -20,6 +20,7 @@ mod bad_packages;
 mod cache;
 mod cache_command;
 mod checkpoints;
+mod explanations;
 mod exports;
 mod failing_stages;
 mod foreign_modules;
