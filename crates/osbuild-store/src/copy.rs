@@ -26,6 +26,8 @@ use crate::survey::OVERLAY_ATTRIBUTES;
 mod attributes;
 mod content;
 
+pub(crate) use attributes::xattrs_of;
+
 /// How to copy a tree.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CopyOptions {

@@ -10,6 +10,8 @@ use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::accounting::replace_file;
+use crate::digests;
 use crate::entry_lock::{self, Lock};
 use crate::staging::Staging;
 use crate::steps::{BaseStep, Chain};
@@ -223,9 +225,39 @@ struct Shape {
 
 /// Takes the shared lock of what is complete and to be trusted.
 pub(crate) fn lock_trusted(path: &Path, boot_id: &str) -> Result<Option<File>> {
-    let lock = entry_lock::try_lock(&path.join("object.lock"), Lock::Shared)?;
-    let is_trusted = ObjectInfo::read(path)?.is_some_and(|info| info.is_trusted(boot_id));
-    Ok(lock.filter(|_| is_trusted))
+    let Some(lock) = entry_lock::try_lock(&path.join("object.lock"), Lock::Shared)? else {
+        return Ok(None);
+    };
+    Ok(is_trusted(path, boot_id)?.then_some(lock))
+}
+
+/// Tells whether the files of an entry are what was written. The lock of the entry has to be held.
+///
+/// What was written before the machine was started anew, or by another machine, is compared with what was noted of it;
+/// a power cut can have kept its content from the disk. This is done once.
+pub(crate) fn is_trusted(path: &Path, boot_id: &str) -> Result<bool> {
+    let Some(info) = ObjectInfo::read(path)? else {
+        return Ok(false);
+    };
+    if info.durable || info.creation_boot_id == boot_id {
+        return Ok(true);
+    }
+    let is_whole = digests::is_whole(path).unwrap_or_else(|error| {
+        tracing::debug!("what may not have reached the disk can not be read: {error:#}");
+        false
+    });
+    if is_whole && let Err(error) = make_durable(path, info) {
+        // On a read-only store it is compared each time.
+        tracing::debug!("it can not be noted that an entry is on the disk: {error:#}");
+    }
+    Ok(is_whole)
+}
+
+/// Waits until all of a file system is on the disk, and notes that an entry is.
+fn make_durable(path: &Path, mut info: ObjectInfo) -> Result<()> {
+    rustix::fs::syncfs(&File::open(path)?).context("waiting for the disk")?;
+    info.durable = true;
+    replace_file(&path.join("object.info"), &serde_json::to_vec(&info)?)
 }
 
 /// Opens a step and those below; none as well if its layers can not be mounted by this process.
@@ -276,10 +308,5 @@ impl ObjectInfo {
             Err(error) if entry_lock::is_gone(&error) => Ok(None),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Tells whether its files are what was written: on disk, or written since the machine started.
-    pub(crate) fn is_trusted(&self, boot_id: &str) -> bool {
-        self.durable || self.creation_boot_id == boot_id
     }
 }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::accounting::STEPS;
 use crate::entry_lock::{self, Lock};
-use crate::object::{ObjectInfo, mark_used};
+use crate::object::{is_trusted, mark_used};
 
 /// The file of [`StepInfo`].
 pub(crate) const STEP_INFO: &str = "step.info";
@@ -108,8 +108,7 @@ impl Chain {
             let Some(lock) = entry_lock::try_lock(&path.join("object.lock"), Lock::Shared)? else {
                 return Ok(None);
             };
-            let is_trusted = ObjectInfo::read(&path)?.is_some_and(|info| info.is_trusted(boot_id));
-            let (true, Some(info)) = (is_trusted, StepInfo::read(&path)) else {
+            let (true, Some(info)) = (is_trusted(&path, boot_id)?, StepInfo::read(&path)) else {
                 return Ok(None);
             };
             if instance.is_some_and(|instance| instance != info.instance) {

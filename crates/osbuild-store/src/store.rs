@@ -129,8 +129,9 @@ impl Store {
         })
     }
 
-    /// Opens a store that is there, to look at it: nothing in it is made, tidied or changed, so it can be on a read-only
-    /// file system or another user's. Its trees are not to be opened.
+    /// Opens a store that is there, to look at it: nothing in it is made, tidied or changed, but for a note that what
+    /// another boot wrote is whole, if that can be written. So it can be on a read-only file system or another user's. Its
+    /// trees are not to be opened.
     ///
     /// # Errors
     /// There is no store, or one that this program does not know.

@@ -1,6 +1,7 @@
 //! Copies what is known about a file beside its content.
 
-use std::ffi::CStr;
+use std::cell::RefCell;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
@@ -90,6 +91,24 @@ fn descriptor_path(directory: BorrowedFd<'_>, name: &CStr) -> Vec<u8> {
     let mut path = format!("/proc/self/fd/{}/", directory.as_fd().as_raw_fd()).into_bytes();
     path.extend(name.to_bytes());
     path
+}
+
+/// Reads the extended attributes of something in a directory, without following a link.
+pub(crate) fn xattrs_of(
+    directory: BorrowedFd<'_>,
+    name: &CStr,
+) -> rustix::io::Result<Vec<(CString, Vec<u8>)>> {
+    let path = descriptor_path(directory, name);
+    let found = RefCell::new(Vec::new());
+    copy_xattrs(
+        |list| llistxattr(&path, list),
+        |name, value| lgetxattr(&path, name, value),
+        |name, value| {
+            found.borrow_mut().push((name.to_owned(), value.to_owned()));
+            Ok(())
+        },
+    )?;
+    Ok(found.into_inner())
 }
 
 fn copy_xattrs(

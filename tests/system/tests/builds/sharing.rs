@@ -1,10 +1,13 @@
 //! Builds that use one store at a time.
 
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use osbuild_testing::deb_repository::sha256;
 use osbuild_testing::needs;
+use osbuild_testing::tree::describe;
 use serde_json::json;
 
 use crate::manifests;
@@ -41,6 +44,142 @@ fn builds_at_the_same_time_give_equal_results() {
     let [one, two, three] =
         names.map(|name| fs::read(workplace.path(&format!("{name}/archive/tree.tar"))).unwrap());
     assert!(one == two && two == three, "the archives differ");
+    workplace.assert_usable();
+}
+
+/// Two machines, as far as a build can tell: processes with numbers of their own, another name, another boot.
+const HOSTS: [&str; 2] = [
+    "11111111-0000-4000-8000-000000000000",
+    "22222222-0000-4000-8000-000000000000",
+];
+/// Builds of each host, after another.
+const ROUNDS: usize = 3;
+
+/// Runs the program on one of them.
+fn on_host(workplace: &Workplace, boot_id: &str, arguments: &[&str]) -> Command {
+    const SCRIPT: &str = r#"echo "$0" >/proc/sys/kernel/hostname
+        mount --bind "$0" /proc/sys/kernel/random/boot_id || exit 99
+        exec "$@""#;
+    workplace.write(boot_id, format!("{boot_id}\n"));
+    let program = workplace.command(arguments);
+    let mut command = Command::new("unshare");
+    command
+        .args(["--pid", "--fork", "--kill-child", "--mount-proc", "--uts"])
+        .args(["sh", "-c", SCRIPT, boot_id])
+        .arg(program.get_program())
+        .args(arguments)
+        .current_dir(workplace.path(""));
+    command
+}
+
+#[test]
+fn two_hosts_share_a_store() {
+    needs![
+        root,
+        tool("unshare"),
+        tool("mount"),
+        kernel_filesystem("overlay")
+    ];
+    let workplace = Workplace::new();
+    for round in 0..ROUNDS {
+        // What both build, and one of its own for each: the first must come out once and for all, the others in peace.
+        let builds: Vec<_> = HOSTS
+            .into_iter()
+            .enumerate()
+            .flat_map(|(number, host)| {
+                [
+                    (host, format!("both{round}")),
+                    (host, format!("own{round}-{number}")),
+                ]
+            })
+            .map(|(host, name)| {
+                let file = format!("{name}.json");
+                workplace.write(&file, named(&name));
+                let out = format!("out-{name}-{host}");
+                let arguments = [
+                    "build", &file, "--store", "store", "--output", &out, "--quiet",
+                ];
+                let build = start(on_host(&workplace, host, &arguments));
+                (name, out, build)
+            })
+            .collect();
+        for (name, out, build) in builds {
+            assert_eq!(workplace.wait(build), Ran::silent(), "{name}");
+            let tree = describe(&workplace.path(&out)).unwrap();
+            assert_eq!(
+                tree,
+                format!("etc/ 0755\netc/hostname 0644 \"{name}\\n\"\n")
+            );
+        }
+    }
+    workplace.assert_clean();
+    assert_eq!(
+        fs::read_dir(workplace.path("store/stage")).unwrap().count(),
+        0
+    );
+    for host in HOSTS {
+        let verify = on_host(&workplace, host, &["cache", "--store", "store", "verify"]);
+        assert_eq!(workplace.run(verify), Ran::silent());
+        // What one has made and brought to the disk, the other trusts.
+        for number in 0..HOSTS.len() {
+            let file = format!("own0-{number}.json");
+            let explain = on_host(&workplace, host, &["explain", &file, "--store", "store"]);
+            let said = workplace.run(explain);
+            assert_eq!(said.stdout, "pipeline tree: reused, 2 stages\n");
+        }
+    }
+    workplace.assert_usable();
+}
+
+fn named(name: &str) -> String {
+    manifests::one_pipeline(&json!([
+        {"type": "org.osbuild.mkdir", "options": {"paths": [{"path": "/etc"}]}},
+        {"type": "org.osbuild.hostname", "options": {"hostname": name}},
+    ]))
+}
+
+#[test]
+fn who_reads_does_not_wait_for_who_writes() {
+    needs![root, tool("xz"), kernel_filesystem("overlay")];
+    let workplace = Workplace::new();
+    workplace.write("small.json", manifests::small());
+    assert_eq!(workplace.build("small.json"), Ran::silent());
+    fs::remove_dir_all(workplace.path("out")).unwrap();
+    // Minutes of writing, beside which another tree is read, kept, listed and verified.
+    workplace.write("long.json", manifests::long());
+    let mut command = workplace.command(&["build", "long.json", "--store", "store", "--quiet"]);
+    command.args(["--output", "long"]);
+    let mut long = start(command);
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while fs::read_dir(workplace.path("store/stage")).unwrap().count() == 0 {
+        assert!(Instant::now() < deadline, "the long build does not begin");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let quick = |mut command: Command| {
+        let ran = command.output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert!(ran.status.success(), "{said}");
+    };
+    quick(workplace.build_command("small.json"));
+    assert_eq!(
+        describe(&workplace.path("out")).unwrap(),
+        manifests::SMALL_TREE
+    );
+    workplace.write("other.json", named("other"));
+    let mut command = workplace.command(&["build", "other.json", "--store", "store", "--quiet"]);
+    command.args(["--output", "other"]);
+    quick(command);
+    for action in ["ls", "du", "verify"] {
+        quick(workplace.command(&["cache", "--store", "store", action]));
+    }
+    assert!(long.try_wait().unwrap().is_none(), "it still writes");
+    rustix::process::kill_process(
+        rustix::process::Pid::from_child(&long),
+        rustix::process::Signal::INT,
+    )
+    .unwrap();
+    assert_ne!(workplace.wait(long).code, 0);
+    workplace.assert_clean();
     workplace.assert_usable();
 }
 
